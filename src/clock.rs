@@ -1,0 +1,172 @@
+//! Time is a parameter: the only place that reads the wall clock, and the only sleep that decisions rest on.
+//!
+//! A laptop sleeps for eight hours, a virtual machine is paused, a clock is set back by NTP: a timer
+//! that counts monotonic time misses all three and a stale token is lent. So waiting is done in
+//! slices, and the wall clock is read again after each (pizauth learned this in its issues 47 and 48).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+/// The longest that a sleeper goes without looking at the wall clock: what a resumed laptop waits at
+/// most before its token is renewed, and our only wake-up when idle.
+const SLICE: Duration = Duration::from_secs(30);
+
+/// A moment of wall-clock time in milliseconds since the Unix epoch, as `expires_at` on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Timestamp(pub u64);
+
+impl Timestamp {
+    /// This moment, later by `duration`; stays at the end of time rather than wrapping.
+    #[must_use]
+    pub fn plus(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(millis(duration)))
+    }
+
+    /// This moment, earlier by `duration`; stays at the epoch rather than wrapping.
+    #[must_use]
+    pub fn minus(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(millis(duration)))
+    }
+
+    /// The time from `earlier` to this moment, zero where `earlier` is later.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+
+    /// This moment moved by a signed number of milliseconds (a clock skew).
+    #[must_use]
+    pub fn shifted(self, millis: i64) -> Self {
+        Self(self.0.saturating_add_signed(millis))
+    }
+
+    /// Whole seconds since the epoch, as JWT claims count.
+    #[must_use]
+    pub fn as_secs(self) -> u64 {
+        self.0 / 1000
+    }
+
+    /// From whole seconds since the epoch, as JWT claims count.
+    #[must_use]
+    pub fn from_secs(secs: u64) -> Self {
+        Self(secs.saturating_mul(1000))
+    }
+
+    /// From the standard library's clock type; moments before 1970 become the epoch.
+    #[must_use]
+    pub fn from_system(time: SystemTime) -> Self {
+        Self(time.duration_since(UNIX_EPOCH).map_or(0, millis))
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Where the time comes from. Cheap to clone; clones of a virtual clock share their jumps.
+#[derive(Clone, Debug)]
+pub enum Clock {
+    /// The machine's wall clock.
+    System,
+    /// A clock for tests: tokio's time (which a test may pause) plus whatever it was told to jump.
+    Virtual(Arc<Virtual>),
+}
+
+/// The state of a [`Clock::Virtual`].
+#[derive(Debug)]
+pub struct Virtual {
+    origin: tokio::time::Instant,
+    start: Timestamp,
+    offset_millis: AtomicI64,
+    slice: Duration,
+}
+
+impl Clock {
+    /// A virtual clock that stands at `start` now, whose sleepers look up every `slice`.
+    #[must_use]
+    pub fn virtual_at(start: Timestamp, slice: Duration) -> Self {
+        Self::Virtual(Arc::new(Virtual {
+            origin: tokio::time::Instant::now(),
+            start,
+            offset_millis: AtomicI64::new(0),
+            slice,
+        }))
+    }
+
+    /// The wall-clock time.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        match self {
+            Self::System => Timestamp::from_system(SystemTime::now()),
+            Self::Virtual(v) => v
+                .start
+                .plus(v.origin.elapsed())
+                .shifted(v.offset_millis.load(Ordering::Relaxed)),
+        }
+    }
+
+    /// Moves a virtual clock by `millis`, back or forth, without any timer noticing: a suspended
+    /// machine or a set clock. Does nothing to the system's clock.
+    pub fn jump(&self, millis: i64) {
+        if let Self::Virtual(v) = self {
+            v.offset_millis.fetch_add(millis, Ordering::Relaxed);
+        }
+    }
+
+    /// Waits until the wall clock shows `moment` or later.
+    pub async fn sleep_until(&self, moment: Timestamp) {
+        let slice = match self {
+            Self::System => SLICE,
+            Self::Virtual(v) => v.slice,
+        };
+        loop {
+            let left = moment.since(self.now());
+            if left.is_zero() {
+                return;
+            }
+            tokio::time::sleep(left.min(slice)).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: Timestamp = Timestamp(1_800_000_000_000);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_resumed_laptop_wakes_its_sleepers_within_a_slice() {
+        let clock = Clock::virtual_at(START, SLICE);
+        let began = tokio::time::Instant::now();
+        let sleeper = tokio::spawn({
+            let clock = clock.clone();
+            async move { clock.sleep_until(START.plus(Duration::from_secs(8 * 3600))).await }
+        });
+        tokio::task::yield_now().await;
+        clock.jump(8 * 3600 * 1000);
+        sleeper.await.expect("the sleeper returns");
+        assert!(began.elapsed() <= SLICE, "woke after {:?}", began.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_clock_set_back_makes_sleepers_wait_longer() {
+        let clock = Clock::virtual_at(START, SLICE);
+        let began = tokio::time::Instant::now();
+        clock.jump(-60_000);
+        clock.sleep_until(START.plus(Duration::from_secs(10))).await;
+        assert!(began.elapsed() >= Duration::from_secs(70));
+    }
+
+    #[test]
+    fn arithmetic_never_wraps() {
+        assert_eq!(Timestamp(5).minus(Duration::from_secs(1)), Timestamp(0));
+        assert_eq!(Timestamp(5).since(Timestamp(9)), Duration::ZERO);
+        assert_eq!(Timestamp(u64::MAX).plus(Duration::from_secs(1)), Timestamp(u64::MAX));
+        assert_eq!(Timestamp(1).shifted(-5), Timestamp(0));
+    }
+}

@@ -1,0 +1,2 @@
+//! Logins.
+pub mod state;

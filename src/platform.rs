@@ -1,0 +1,3 @@
+//! What differs between machines.
+pub mod ipc;
+pub mod paths;

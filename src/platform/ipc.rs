@@ -1,0 +1,1 @@
+//! Local sockets and named pipes.

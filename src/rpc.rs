@@ -1,0 +1,319 @@
+//! The surface: every method a client may call, its parameters and its result as types.
+//!
+//! Whoever speaks to the daemon (the command line, the tests, another program's author reading this
+//! page) sees the whole of it here. How bytes become calls is the business of the modules below;
+//! what a call does is decided in `dispatch`.
+
+pub mod client;
+pub mod codec;
+pub mod connection;
+pub mod dispatch;
+pub mod error;
+pub mod message;
+pub mod server;
+
+use serde::{Deserialize, Serialize};
+
+pub use crate::login::state::{LoginProgress, State, Status};
+pub use error::{ErrorData, Kind, RpcError};
+
+use crate::clock::Timestamp;
+
+/// The version of this surface, told by `info`.
+pub const PROTOCOL: u32 = 1;
+
+/// No parameters at all: `{}` or absent.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Empty {}
+
+/// Which login is meant; absent members mean the default vendor and its current account.
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Which {
+    /// The vendor's name in the configuration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vendor: Option<String>,
+    /// The account's name at that vendor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+}
+
+/// Parameters of `token`.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenParams {
+    /// As in [`Which`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vendor: Option<String>,
+    /// As in [`Which`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// Seconds the token must still live; 60 unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_ttl: Option<u64>,
+    /// A token, or its generation, that the API answered 401 to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rejected: Option<Rejected>,
+}
+
+/// How a caller names the token it was refused with.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Rejected {
+    /// By its generation.
+    Generation(u64),
+    /// By the token itself.
+    Token(String),
+}
+
+/// Result of `token`, as the command line reads it. The daemon writes it from [`crate::login::Lent`].
+#[derive(Debug, Deserialize)]
+pub struct TokenResult {
+    /// The bearer token.
+    pub access_token: crate::secret::AccessToken,
+    /// When it ends.
+    pub expires_at: Timestamp,
+    /// Seconds until then.
+    pub expires_in: u64,
+    /// Grows with every refresh and login.
+    pub generation: u64,
+    /// The headers that the vendor's API wants, `Authorization` included.
+    pub headers: std::collections::BTreeMap<String, String>,
+}
+
+/// Parameters of `login.start`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LoginStart {
+    /// As in [`Which`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vendor: Option<String>,
+    /// As in [`Which`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// The way to sign in.
+    pub method: LoginMethod,
+    /// The person's acceptance of the notice.
+    #[serde(default)]
+    pub consent: bool,
+    /// Allows a login of another account to replace the one held.
+    #[serde(default)]
+    pub replace: bool,
+}
+
+/// The ways to sign in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LoginMethod {
+    /// Authorization code with PKCE through a browser (RFC 8252).
+    Browser,
+    /// A code typed on another device.
+    Device,
+}
+
+/// Result of `login.start`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LoginStarted {
+    /// The handle for the other `login.*` methods.
+    pub login_id: String,
+    /// As asked for.
+    pub method: LoginMethod,
+    /// When the handle ends.
+    pub expires_at: Timestamp,
+    /// Seconds between polls that make sense.
+    pub interval: u64,
+    /// Browser: where the person signs in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authorize_url: Option<String>,
+    /// Device: what the person types.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_code: Option<String>,
+    /// Device: where the person types it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verification_uri: Option<String>,
+    /// Device: the same with the code filled in, where the vendor has such a page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verification_uri_complete: Option<String>,
+}
+
+/// Parameters of `login.poll` and `login.cancel`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LoginId {
+    /// From `login.start`.
+    pub login_id: String,
+}
+
+/// Parameters of `login.wait`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LoginWait {
+    /// From `login.start`.
+    pub login_id: String,
+    /// Seconds to wait at most; until the handle ends unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<u64>,
+}
+
+/// Parameters of `login.complete`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LoginComplete {
+    /// From `login.start`.
+    pub login_id: String,
+    /// The address of the browser's last page.
+    pub redirect_url: String,
+}
+
+/// Result of `login.poll`, `login.wait`, `login.complete` and `login.cancel`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LoginPoll {
+    /// The login's account as it stands.
+    #[serde(flatten)]
+    pub status: Status,
+    /// How this login goes.
+    pub login: LoginProgress,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<RpcError>,
+}
+
+/// Parameters of `logout`.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogoutParams {
+    /// As in [`Which`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vendor: Option<String>,
+    /// As in [`Which`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// Whether the issuer is asked to revoke the grant (RFC 7009); yes unless told otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoke: Option<bool>,
+}
+
+/// Result of `logout`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct LoggedOut {
+    /// Disconnected.
+    #[serde(flatten)]
+    pub status: Status,
+    /// Whether the issuer confirmed the revocation.
+    pub revoked: bool,
+}
+
+/// Parameters of `accounts.list`.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AccountsList {
+    /// As in [`Which`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vendor: Option<String>,
+}
+
+/// Result of `accounts.list`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Accounts {
+    /// One for each account of the vendor, the current one first.
+    pub accounts: Vec<Status>,
+}
+
+/// Parameters of `accounts.use`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AccountsUse {
+    /// As in [`Which`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vendor: Option<String>,
+    /// The account that callers who name none shall get from now on.
+    pub account: String,
+}
+
+/// Parameters of `models`.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelsParams {
+    /// As in [`Which`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vendor: Option<String>,
+    /// As in [`Which`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// Asks the vendor even where an answer is remembered.
+    #[serde(default)]
+    pub refresh: bool,
+}
+
+/// Result of `models`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Models {
+    /// The vendor asked.
+    pub vendor: String,
+    /// What it offers.
+    pub models: Vec<Model>,
+    /// Where the list comes from.
+    pub source: ModelsSource,
+}
+
+/// One model, as the vendor describes it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Model {
+    /// The name to ask for it by.
+    pub id: String,
+    /// Whatever else the vendor says of it.
+    #[serde(flatten)]
+    pub more: serde_json::Map<String, serde_json::Value>,
+}
+
+/// Where a list of models comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ModelsSource {
+    /// Asked just now.
+    Upstream,
+    /// Asked earlier.
+    Cache,
+    /// Known to this program.
+    Builtin,
+}
+
+/// Parameters of `audit.tail`.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuditTail {
+    /// How many entries at most; 100 unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+}
+
+/// Result of `audit.tail`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct AuditEntries {
+    /// The newest last.
+    pub entries: Vec<crate::access::audit::Entry>,
+}
+
+/// Result of `info`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Info {
+    /// `valetkey`.
+    pub name: String,
+    /// The daemon's version.
+    pub version: String,
+    /// [`PROTOCOL`].
+    pub protocol: u32,
+    /// The daemon's process id.
+    pub pid: u32,
+    /// When it started.
+    pub started_at: Timestamp,
+    /// Seconds since then.
+    pub uptime: u64,
+    /// Where it listens.
+    pub socket: String,
+    /// The loopback listener's address, where there is one.
+    pub http: Option<String>,
+    /// The configured vendors' names.
+    pub vendors: Vec<String>,
+}

@@ -1,0 +1,73 @@
+//! Whoever issues the tokens: the questions we ask an issuer, and what its answers can mean.
+//!
+//! A dialect (so far [`openai`]) turns wire formats into the few outcome types below, and nothing
+//! above this room knows a path, a header or an error code of any vendor. The outcome of a refresh is
+//! a class, not an error source: what matters is whether the refresh token may have been used up.
+
+pub mod callback;
+pub mod jwks;
+pub mod openai;
+pub mod page;
+pub mod pkce;
+pub mod sandbox;
+
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+use crate::secret::{AccessToken, IdToken, RefreshToken};
+
+/// What an issuer granted. Absent members keep what is held already (RFC 6749 section 6).
+#[derive(Clone, Debug, Default)]
+pub struct Grant {
+    /// The token to lend.
+    pub access_token: Option<AccessToken>,
+    /// The token that buys the next grant.
+    pub refresh_token: Option<RefreshToken>,
+    /// Says who signed in.
+    pub id_token: Option<IdToken>,
+    /// The access token's life in seconds.
+    pub expires_in: Option<u64>,
+    /// The issuer's clock less ours, in milliseconds, from its `Date`.
+    pub skew_millis: i64,
+}
+
+/// What a verified token says of its owner.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Identity {
+    /// The vendor's id of the account.
+    pub account_id: Option<String>,
+    /// The e-mail address.
+    pub email: Option<String>,
+    /// The subscription's plan.
+    pub plan: Option<String>,
+    /// Whether requests must carry the FedRAMP header.
+    pub fedramp: bool,
+    /// The token's own end.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// What came of showing the issuer a refresh token.
+#[derive(Debug)]
+pub enum Refreshed {
+    /// The next tokens.
+    Granted(Grant),
+    /// Not processed, the refresh token is unused: try again.
+    Harmless {
+        /// How long the issuer asks to be left alone.
+        retry_after: Option<Duration>,
+        /// Why, redacted.
+        message: String,
+    },
+    /// It may have been processed: the refresh token may be used up.
+    Unknown {
+        /// Why, redacted.
+        message: String,
+    },
+    /// The issuer refused this very token for good.
+    Refused {
+        /// The OAuth error code.
+        reason: String,
+        /// The issuer's words, redacted.
+        message: String,
+    },
+}
