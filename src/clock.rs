@@ -56,11 +56,33 @@ impl Timestamp {
         Self(secs.saturating_mul(1000))
     }
 
+    /// As `20261122T013913.123Z`: sorts by time and stands in a file name on every platform (ISO 8601 basic format).
+    #[must_use]
+    pub fn compact(self) -> String {
+        let (days, millis) = (self.0 / 86_400_000, self.0 % 86_400_000);
+        let (year, month, day) = civil(days);
+        let (hour, minute, second) = (millis / 3_600_000, millis / 60_000 % 60, millis / 1000 % 60);
+        format!("{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}.{:03}Z", millis % 1000)
+    }
+
     /// From the standard library's clock type; moments before 1970 become the epoch.
     #[must_use]
     pub fn from_system(time: SystemTime) -> Self {
         Self(time.duration_since(UNIX_EPOCH).map_or(0, millis))
     }
+}
+
+/// The Gregorian date of a day counted from 1970-01-01, by walking whole 400-year cycles.
+fn civil(days: u64) -> (u64, u64, u64) {
+    // Years are taken to begin in March, so that the leap day is the last of its year.
+    let shifted = days + 719_468;
+    let (cycle, day_of_cycle) = (shifted / 146_097, shifted % 146_097);
+    let year_of_cycle = (day_of_cycle - day_of_cycle / 1460 + day_of_cycle / 36_524 - day_of_cycle / 146_096) / 365;
+    let day_of_year = day_of_cycle - (365 * year_of_cycle + year_of_cycle / 4 - year_of_cycle / 100);
+    let march_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * march_month + 2) / 5 + 1;
+    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
+    (cycle * 400 + year_of_cycle + u64::from(month <= 2), month, day)
 }
 
 fn millis(duration: Duration) -> u64 {
@@ -160,6 +182,19 @@ mod tests {
         clock.jump(-60_000);
         clock.sleep_until(START.plus(Duration::from_secs(10))).await;
         assert!(began.elapsed() >= Duration::from_secs(70));
+    }
+
+    #[test]
+    fn dates_are_those_of_the_calendar() {
+        for (millis, date) in [
+            (0, "19700101T000000.000Z"),
+            (951_782_400_000, "20000229T000000.000Z"),
+            (1_795_311_553_123, "20261122T013913.123Z"),
+            (4_107_542_399_999, "21000228T235959.999Z"),
+            (4_107_542_400_000, "21000301T000000.000Z"),
+        ] {
+            assert_eq!(Timestamp(millis).compact(), date);
+        }
     }
 
     #[test]

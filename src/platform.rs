@@ -1,3 +1,4 @@
-//! What differs between machines.
+//! What differs between machines, and nowhere else.
+pub mod files;
 pub mod ipc;
 pub mod paths;

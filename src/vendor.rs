@@ -9,12 +9,16 @@ pub mod jwks;
 pub mod openai;
 pub mod page;
 pub mod pkce;
+pub mod redact;
 pub mod sandbox;
+pub mod wire;
 
 use std::time::Duration;
 
 use crate::clock::Timestamp;
-use crate::secret::{AccessToken, IdToken, RefreshToken};
+use crate::secret::{AccessToken, IdToken, RefreshToken, Secret};
+
+pub use openai::OpenAi;
 
 /// What an issuer granted. Absent members keep what is held already (RFC 6749 section 6).
 #[derive(Clone, Debug, Default)]
@@ -69,5 +73,68 @@ pub enum Refreshed {
         reason: String,
         /// The issuer's words, redacted.
         message: String,
+    },
+}
+
+/// Why a question that is not a refresh got no good answer.
+#[derive(Debug, thiserror::Error)]
+pub enum VendorError {
+    /// No answer, or one that says "later".
+    #[error("the vendor cannot be reached: {message}")]
+    Unreachable {
+        /// Why, redacted.
+        message: String,
+        /// Which bound passed, if one did.
+        which: Option<&'static str>,
+    },
+    /// An answer that says no.
+    #[error("the vendor answered HTTP {status} ({reason})")]
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// The error code, or `refused` or `garbled` where there is none.
+        reason: String,
+        /// The vendor's words, redacted.
+        body: String,
+    },
+    /// Device codes are switched off for this account or workspace.
+    #[error("sign-in with a device code is switched off for this account")]
+    DeviceLoginOff,
+}
+
+impl From<wire::NoAnswer> for VendorError {
+    fn from(error: wire::NoAnswer) -> Self {
+        Self::Unreachable { message: error.message, which: error.timeout }
+    }
+}
+
+/// A device code, as the person and we need it (RFC 8628 section 3.2).
+#[derive(Debug)]
+pub struct Device {
+    /// What we poll with.
+    pub device_id: Secret,
+    /// What the person types.
+    pub user_code: String,
+    /// The least time between two polls.
+    pub interval: Duration,
+    /// Where the person types it.
+    pub verification_uri: String,
+    /// The same page with the code filled in.
+    pub verification_uri_complete: String,
+}
+
+/// What came of asking whether the person has typed the code.
+#[derive(Debug)]
+pub enum DevicePoll {
+    /// Not yet.
+    Pending,
+    /// Not yet, and ask less often.
+    SlowDown(Option<Duration>),
+    /// Yes: a code to exchange, with the verifier that belongs to it.
+    Approved {
+        /// The authorization code.
+        code: Secret,
+        /// Its PKCE verifier.
+        verifier: Secret,
     },
 }

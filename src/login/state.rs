@@ -78,3 +78,67 @@ pub struct Problem {
     /// When it happened.
     pub at: Timestamp,
 }
+
+/// The facts that a state is derived from.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Facts {
+    /// When the held access token ends, if one is held.
+    pub expires_at: Option<Timestamp>,
+    /// Whether the held token may be handed out at all: believed, and not rejected for good.
+    pub lendable: bool,
+    /// Whether only the person can help: no refresh will be tried.
+    pub refused: bool,
+    /// Whether the issuer is being asked.
+    pub refreshing: bool,
+    /// Whether something went wrong since it last went right.
+    pub troubled: bool,
+}
+
+impl Facts {
+    /// The state that follows from the facts.
+    #[must_use]
+    pub fn state(&self) -> State {
+        match self {
+            Self { refused: true, .. } => State::LoginRequired,
+            Self { expires_at: None, .. } => State::SignedOut,
+            Self { refreshing: true, .. } => State::Refreshing,
+            Self { troubled: true, .. } => State::Degraded,
+            _ => State::Active,
+        }
+    }
+
+    /// Whether a usable token can be lent at `now`.
+    #[must_use]
+    pub fn connected(&self, now: Timestamp) -> bool {
+        self.lendable && self.expires_at.is_some_and(|end| end > now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn facts() -> impl Strategy<Value = Facts> {
+        (proptest::option::of(0_u64..2_000), any::<[bool; 4]>()).prop_map(|(end, [a, b, c, d])| Facts {
+            expires_at: end.map(Timestamp),
+            lendable: a,
+            refused: b,
+            refreshing: c,
+            troubled: d,
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn nobody_is_connected_without_a_living_believed_token(facts in facts()) {
+            let connected = facts.connected(Timestamp(1_000));
+            prop_assert_eq!(connected, facts.lendable && facts.expires_at > Some(Timestamp(1_000)));
+        }
+
+        #[test]
+        fn a_refusal_shows_whatever_else_is_going_on(facts in facts()) {
+            prop_assert_eq!(facts.state() == State::LoginRequired, facts.refused);
+        }
+    }
+}
