@@ -6,8 +6,20 @@
 //! it from any other issuer.
 //!
 //! One origin serves both halves. The issuer is [`Sandbox::url`]; the API begins at `/backend-api`
-//! below it. Under `/_sandbox/` are the levers: faults, settings, approvals and counters, as plain
-//! JSON. It listens on loopback only, and everything it knows is gone when it stops.
+//! below it. It listens on loopback only, and everything it knows is gone when it stops.
+//!
+//! The levers stand under `/_sandbox/` and speak JSON:
+//!
+//! | lever | what it does |
+//! |---|---|
+//! | `POST faults`, `GET`, `DELETE` | scripts what goes wrong, e.g. `{"on": "refresh", "drop": "after"}` |
+//! | `GET settings`, `POST` | who signs in, token lives, the device interval, what the model says |
+//! | `POST approve`, `POST deny` | decides for the person: `{"user_code": ...}`, or `{"state": ...}` of an open authorize page |
+//! | `POST revoke_access` | every access token issued so far is refused from now on |
+//! | `POST revoke_family` | every login is ended, refresh tokens included |
+//! | `POST rotate_keys` | signs with a new key; `{"keep": false}` withdraws the old ones |
+//! | `GET stats` | counters, and some headers of the latest request of each kind |
+//! | `GET wait?on=refresh&in_flight=1` | the counters, once so many requests are in flight, have come (`count`) or are `answered` |
 
 mod account;
 mod answers;

@@ -166,13 +166,16 @@ fn check(request: &Value, lite: bool) -> Result<(), String> {
     {
         return Err(format!("Unsupported parameter: {name}"));
     }
+    let input = request["input"].as_array().ok_or("Input must be a list")?;
     let said = request["instructions"]
         .as_str()
         .is_some_and(|text| !text.is_empty());
-    if !(said || known_lite || lite) {
+    // The stock Codex CLI 0.169 tells every model in developer messages what to do, and sends no
+    // `instructions` even to those that take the older form.
+    let told = input.iter().any(|item| item["role"] == "developer");
+    if !(said || told || known_lite || lite) {
         return Err("Instructions are required".into());
     }
-    let input = request["input"].as_array().ok_or("Input must be a list")?;
     if input.is_empty() {
         return Err("Input must not be empty".into());
     }

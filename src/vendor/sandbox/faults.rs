@@ -25,7 +25,7 @@ pub(super) struct Fault {
     /// How many requests it meets; 0 for all until faults are cleared.
     #[serde(default = "once")]
     pub(super) times: u32,
-    /// Waits before the work is done.
+    /// Waits before the work is done; it is not done if the client leaves meanwhile.
     #[serde(default)]
     pub(super) latency_ms: u64,
     /// Waits between the work and the answer.

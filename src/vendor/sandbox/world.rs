@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::bounded::Bounded;
 use super::connection::Cord;
 use super::device::Device;
-use super::faults::{Drop as DropAt, Fault, Faults, Twist};
+use super::faults::{Fault, Faults, Twist};
 use super::grants::Grants;
 use super::issuer::{Asked, Code};
 use super::keys::Keys;
@@ -225,11 +225,7 @@ impl Caller {
         if fault.answer_latency_ms > 0 {
             app.pause(fault.answer_latency_ms).await;
         }
-        if fault
-            .drop
-            .is_some_and(|at| matches!(at, DropAt::Before | DropAt::After))
-            || app.stop.is_cancelled()
-        {
+        if fault.drop.is_some() || app.stop.is_cancelled() {
             self.cord.cut();
             return response;
         }
@@ -239,45 +235,53 @@ impl Caller {
 
 /// The answer with the fault's status, body, headers and length.
 async fn dressed(mut response: Response, fault: &Fault, clock: &Clock) -> Response {
-    if let Some(status) = fault
-        .status
-        .and_then(|status| StatusCode::from_u16(status).ok())
-    {
-        if fault.body.is_none() {
-            response = StatusCode::OK.into_response();
-        }
-        *response.status_mut() = status;
-    }
-    if let Some(body) = &fault.body {
-        let text = match body {
-            Value::String(text) => text.clone(),
-            other => other.to_string(),
-        };
-        let kind = if text.starts_with('<') {
-            "text/html; charset=utf-8"
-        } else {
-            "application/json"
-        };
-        let status = fault.status.map_or(StatusCode::OK, |_| response.status());
-        response = (status, [(header::CONTENT_TYPE, kind)], text).into_response();
+    if fault.status.is_some() || fault.body.is_some() {
+        response = replaced(fault);
     }
     for (name, value) in &fault.headers {
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
             response.headers_mut().insert(name, value);
         }
     }
-    if let Some(most) = fault.truncate {
-        let (mut parts, body) = response.into_parts();
-        let whole = to_bytes(body, ANSWER_BYTES_MOST).await.unwrap_or_default();
-        parts
-            .headers
-            .insert(header::CONTENT_LENGTH, whole.len().into());
-        let body = if most >= whole.len() {
-            Body::from(whole)
-        } else {
-            Pieces::broken_after(whole.slice(..most), clock)
-        };
-        response = Response::from_parts(parts, body);
+    match fault.truncate {
+        Some(most) => cut_short(response, most, clock).await,
+        None => response,
     }
-    response
+}
+
+/// The status and body of the fault itself.
+fn replaced(fault: &Fault) -> Response {
+    let status = fault
+        .status
+        .and_then(|status| StatusCode::from_u16(status).ok());
+    let status = status.unwrap_or_default();
+    let text = match &fault.body {
+        None => return status.into_response(),
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+    };
+    let kind = if text.starts_with('<') {
+        "text/html; charset=utf-8"
+    } else {
+        "application/json"
+    };
+    (status, [(header::CONTENT_TYPE, kind)], text).into_response()
+}
+
+/// The first `most` bytes of a body, and then a broken connection.
+async fn cut_short(response: Response, most: usize, clock: &Clock) -> Response {
+    let (mut parts, body) = response.into_parts();
+    let whole = to_bytes(body, ANSWER_BYTES_MOST).await.unwrap_or_default();
+    // A stream has no length to announce: it just ends without its last chunk.
+    let kind = parts.headers.get(header::CONTENT_TYPE);
+    if !kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream")) {
+        let length = whole.len().into();
+        parts.headers.insert(header::CONTENT_LENGTH, length);
+    }
+    let body = if most >= whole.len() {
+        Body::from(whole)
+    } else {
+        Pieces::broken_after(whole.slice(..most), clock)
+    };
+    Response::from_parts(parts, body)
 }

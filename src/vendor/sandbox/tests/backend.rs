@@ -38,6 +38,13 @@ async fn the_backend_refuses_what_the_real_one_refuses() {
         assert_eq!(answer.status(), StatusCode::BAD_REQUEST, "{name}");
         assert_eq!(answer.json::<Value>().await.unwrap()["detail"], text);
     }
+    let mut told = question();
+    told["model"] = "gpt-5.5".into();
+    told["input"]
+        .as_array_mut()
+        .unwrap()
+        .insert(0, json!({"role": "developer", "content": "Be brief."}));
+    assert_eq!(desk.turn(&grant, &told).await.status(), StatusCode::OK);
     let url = desk.at("/backend-api/codex/responses");
     assert_eq!(
         desk.http
@@ -78,7 +85,7 @@ async fn the_backend_refuses_what_the_real_one_refuses() {
         foreign.send().await.unwrap().status(),
         StatusCode::FORBIDDEN
     );
-    assert_eq!(desk.stats().await["responses"], 0);
+    assert_eq!(desk.stats().await["responses"], 1, "only the good one");
 }
 
 #[tokio::test]

@@ -75,6 +75,18 @@ async fn answers_can_be_garbage_cut_short_or_refusals() {
 }
 
 #[tokio::test]
+async fn a_stream_can_break_in_the_middle_of_an_event() {
+    let desk = Desk::new().await;
+    let grant = desk.login().await;
+    desk.lever("faults", json!({"on": "responses", "truncate": 30}))
+        .await;
+    let mut answer = desk.turn(&grant, &question()).await;
+    assert_eq!(answer.content_length(), None);
+    assert_eq!(answer.chunk().await.unwrap().unwrap().len(), 30);
+    assert!(answer.chunk().await.is_err());
+}
+
+#[tokio::test]
 async fn a_stalled_answer_is_seen_in_flight_and_released_when_faults_are_cleared() {
     let desk = Desk::new().await;
     let grant = desk.login().await;
