@@ -21,8 +21,9 @@ use crate::clock::{Clock, Timestamp};
 use crate::secret::{AccessToken, RefreshToken};
 use crate::vendor::Identity;
 
-pub use directory::Logins;
+
 pub use error::LoginError;
+pub use directory::Logins;
 use owner::{Granted, Message};
 use state::{Facts, Status};
 

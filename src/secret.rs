@@ -81,6 +81,17 @@ pub fn random_base64url(bytes: usize) -> String {
     base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(buffer)
 }
 
+/// A random number between 0 and 1, for jitter.
+///
+/// # Panics
+/// As [`random_base64url`].
+#[must_use]
+pub fn random_unit() -> f64 {
+    let mut bytes = [0_u8; 4];
+    aws_lc_rs::rand::fill(&mut bytes).expect("the system's random generator works");
+    f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

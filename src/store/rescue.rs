@@ -76,7 +76,8 @@ impl Slot {
                 self.clear_mark()?;
                 None
             }
-            None => torn,
+            // A torn answer to the record that is still the newest; another copy of the answer settles it.
+            None => torn.filter(|_| before == Some((newest.epoch, newest.generation))),
         };
         loaded.record = Some(newest);
         Ok(loaded)

@@ -1,0 +1,365 @@
+//! Every login of this person: which exist, which is meant, and what happens to all of them at once.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::owner::{self, Message, Parts};
+use super::pending::{Aim, Pending};
+use super::state::{State, Status};
+use super::{Login, LoginError};
+use crate::clock::Clock;
+use crate::config::{Config, Refresh};
+use crate::store::{Ledger, Store, StoreError, is_account_name};
+use crate::vendor::OpenAi;
+
+/// The account of who never names one.
+pub const DEFAULT_ACCOUNT: &str = "default";
+
+/// All logins. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Logins {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    store: Store,
+    ledger: Ledger,
+    clock: Clock,
+    stop: CancellationToken,
+    tracker: TaskTracker,
+    pending: Pending,
+    known: RwLock<Known>,
+    /// One account is opened at a time, so that none gets two owners.
+    opening: tokio::sync::Mutex<()>,
+    owners: Mutex<JoinSet<Result<(), StoreError>>>,
+    changes: watch::Sender<u64>,
+}
+
+#[derive(Debug)]
+struct Known {
+    vendors: BTreeMap<String, Arc<OpenAi>>,
+    default_vendor: String,
+    policy: Refresh,
+    logins: BTreeMap<String, BTreeMap<String, Login>>,
+    /// What a caller gets who names nothing: looked up once, not at each call.
+    default_login: Option<Login>,
+}
+
+/// Which login a caller means, by name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// The vendor.
+    pub vendor: String,
+    /// The account.
+    pub account: String,
+}
+
+impl Logins {
+    /// Loads every login there is a file for, and the default one, and starts their owners.
+    ///
+    /// # Errors
+    /// Where the ledger or a folder cannot be read.
+    pub async fn open(store: Store, config: &Config, clock: Clock, stop: CancellationToken) -> Result<Self, StoreError> {
+        let tracker = TaskTracker::new();
+        let ledger = store.ledger()?;
+        let known = Known {
+            vendors: vendors(config, &clock),
+            default_vendor: config.default_vendor.clone(),
+            policy: config.refresh.clone(),
+            logins: BTreeMap::new(),
+            default_login: None,
+        };
+        let found = store.logins()?;
+        let logins = Self {
+            inner: Arc::new(Inner {
+                pending: Pending::new(clock.clone(), tracker.clone()),
+                store,
+                ledger,
+                clock,
+                stop,
+                tracker,
+                known: RwLock::new(known),
+                opening: tokio::sync::Mutex::default(),
+                owners: Mutex::default(),
+                changes: watch::Sender::new(0),
+            }),
+        };
+        for (vendor, account) in found {
+            if is_account_name(&account) {
+                let named = Named { vendor, account };
+                if let Err(error) = logins.open_login(&named).await {
+                    // One unreadable login must not cost a person the others.
+                    tracing::error!(vendor = %named.vendor, account = %named.account, %error, "this login cannot be opened");
+                }
+            }
+        }
+        logins.settle_default().await;
+        Ok(logins)
+    }
+
+    /// The login meant by a caller who names nothing, if it is open. Never waits.
+    #[must_use]
+    pub fn default_login(&self) -> Option<Login> {
+        self.known().default_login.clone()
+    }
+
+    /// Whom a caller means.
+    ///
+    /// # Errors
+    /// [`LoginError::Invalid`] for a vendor that is not configured or a name that no account can have.
+    pub fn name(&self, vendor: Option<&str>, account: Option<&str>) -> Result<Named, LoginError> {
+        let known = self.known();
+        let vendor = vendor.unwrap_or(&known.default_vendor);
+        if !known.vendors.contains_key(vendor) {
+            let names: Vec<_> = known.vendors.keys().map(String::as_str).collect();
+            return Err(LoginError::Invalid(format!("there is no vendor {vendor:?}; configured: {}", names.join(", "))));
+        }
+        let account = match account {
+            Some(account) => account.to_owned(),
+            None => self.inner.ledger.current_account(vendor).unwrap_or_else(|| DEFAULT_ACCOUNT.to_owned()),
+        };
+        if !is_account_name(&account) {
+            return Err(LoginError::Invalid(format!(
+                "{account:?} cannot name an account: use up to 64 of a-z, 0-9, dot, dash and underscore, beginning with a letter or digit"
+            )));
+        }
+        Ok(Named { vendor: vendor.to_owned(), account })
+    }
+
+    /// The login of that name, opened if need be.
+    ///
+    /// # Errors
+    /// As [`Self::name`]; [`LoginError::Storage`] where its files cannot be read.
+    pub async fn login(&self, named: &Named) -> Result<Login, LoginError> {
+        if let Some(login) = self.find(named) {
+            return Ok(login);
+        }
+        Ok(self.open_login(named).await?)
+    }
+
+    /// The login of that name, if it is open. Never waits.
+    #[must_use]
+    pub fn find(&self, named: &Named) -> Option<Login> {
+        self.known().logins.get(&named.vendor).and_then(|accounts| accounts.get(&named.account)).cloned()
+    }
+
+    /// What a sign-in for that name needs.
+    ///
+    /// # Errors
+    /// As [`Self::login`].
+    pub async fn aim(&self, named: &Named, replace: bool) -> Result<Aim, LoginError> {
+        let vendor = self.known().vendors.get(&named.vendor).cloned().ok_or(LoginError::NotFound)?;
+        let login = self.login(named).await?;
+        Ok(Aim { vendor, login, name: (named.vendor.clone(), named.account.clone()), replace })
+    }
+
+    /// Logins under way.
+    #[must_use]
+    pub fn pending(&self) -> &Pending {
+        &self.inner.pending
+    }
+
+    /// The dialect of a configured vendor.
+    #[must_use]
+    pub fn vendor(&self, name: &str) -> Option<Arc<OpenAi>> {
+        self.known().vendors.get(name).cloned()
+    }
+
+    /// The configured vendors' names.
+    #[must_use]
+    pub fn vendor_names(&self) -> Vec<String> {
+        self.known().vendors.keys().cloned().collect()
+    }
+
+    /// Consent, current accounts and epochs.
+    #[must_use]
+    pub fn ledger(&self) -> &Ledger {
+        &self.inner.ledger
+    }
+
+    /// Forgets a login and ends those under way for it. Answers whether the issuer confirmed.
+    ///
+    /// # Errors
+    /// [`LoginError::Storage`] where something of it could not be removed.
+    pub async fn logout(&self, named: &Named, revoke: bool) -> Result<bool, LoginError> {
+        self.inner.pending.cancel_all(&(named.vendor.clone(), named.account.clone()), None);
+        self.login(named).await?.logout(revoke).await
+    }
+
+    /// Every account of a vendor that is signed in, or has been named, or is the current one; that one first.
+    #[must_use]
+    pub fn accounts(&self, vendor: &str, current: &str) -> Vec<Status> {
+        let logins = self.known().logins.get(vendor).cloned().unwrap_or_default();
+        let mut statuses: Vec<_> = logins.values().map(Login::status).collect();
+        statuses.retain(|status| status.state != State::SignedOut || status.account == current);
+        statuses.sort_by_key(|status| status.account != current);
+        statuses
+    }
+
+    /// Makes an account the one meant by callers who name none.
+    ///
+    /// # Errors
+    /// [`LoginError::Storage`] where that cannot be remembered.
+    pub async fn use_account(&self, named: &Named) -> Result<Status, LoginError> {
+        let login = self.login(named).await?;
+        let (ledger, name) = (self.inner.ledger.clone(), named.clone());
+        let written = tokio::task::spawn_blocking(move || ledger.set_current_account(&name.vendor, &name.account));
+        written.await.map_err(|_| LoginError::Stopping)??;
+        self.settle_default().await;
+        Ok(login.status())
+    }
+
+    /// Every login that is open.
+    #[must_use]
+    pub fn all(&self) -> Vec<Login> {
+        self.known().logins.values().flat_map(BTreeMap::values).cloned().collect()
+    }
+
+    /// Counts up whenever a status changes or a login is opened.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.inner.changes.subscribe()
+    }
+
+    /// Puts another configuration in force. What is in flight goes on as it was begun.
+    pub async fn configure(&self, config: &Config) {
+        let logins = {
+            let mut known = self.known_mut();
+            let fresh = vendors(config, &self.inner.clock);
+            let before = std::mem::take(&mut known.vendors);
+            // An unchanged vendor keeps its client and its keys.
+            known.vendors = fresh
+                .into_iter()
+                .map(|(name, vendor)| match before.get(&name).filter(|old| old.config() == vendor.config()) {
+                    Some(old) => (name, Arc::clone(old)),
+                    None => (name, vendor),
+                })
+                .collect();
+            known.default_vendor.clone_from(&config.default_vendor);
+            known.policy = config.refresh.clone();
+            known.logins.clone()
+        };
+        for (vendor, accounts) in logins {
+            for login in accounts.into_values() {
+                let message = Message::Configure { vendor: self.vendor(&vendor), policy: config.refresh.clone() };
+                let _ = login.mailbox.send(message).await;
+            }
+        }
+        self.settle_default().await;
+    }
+
+    /// Waits for an owner to end before it was told to: a defect that only a restart cures.
+    pub async fn owner_lost(&self) {
+        let mut changes = self.changes();
+        loop {
+            let ended = std::future::poll_fn(|context| {
+                let mut owners = self.inner.owners.lock().unwrap_or_else(PoisonError::into_inner);
+                owners.poll_join_next(context).map(|ended| ended.is_some())
+            });
+            tokio::select! {
+                true = ended, if !self.owners_empty() => return,
+                // A new owner may have joined the set.
+                _ = changes.changed() => {}
+            }
+        }
+    }
+
+    /// Waits for every owner and every task of theirs to end in order, after `stop` was cancelled.
+    ///
+    /// # Errors
+    /// Where a login is in memory only and no disk took it.
+    pub async fn ended(&self) -> Result<(), StoreError> {
+        let mut owners = std::mem::take(&mut *self.inner.owners.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut result = Ok(());
+        while let Some(ended) = owners.join_next().await {
+            result = result.and(ended.unwrap_or(Ok(())));
+        }
+        result
+    }
+
+    fn owners_empty(&self) -> bool {
+        self.inner.owners.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
+    async fn open_login(&self, named: &Named) -> Result<Login, StoreError> {
+        let _alone = self.inner.opening.lock().await;
+        if let Some(login) = self.find(named) {
+            return Ok(login);
+        }
+        let parts = {
+            let known = self.known();
+            Parts {
+                vendor_name: named.vendor.clone(),
+                account: named.account.clone(),
+                vendor: known.vendors.get(&named.vendor).cloned(),
+                slot: self.inner.store.slot(&named.vendor, &named.account),
+                ledger: self.inner.ledger.clone(),
+                clock: self.inner.clock.clone(),
+                policy: known.policy.clone(),
+                stop: self.inner.stop.clone(),
+                tracker: self.inner.tracker.clone(),
+            }
+        };
+        let (login, owner) = owner::start(parts).await?;
+        self.inner.owners.lock().unwrap_or_else(PoisonError::into_inner).spawn(async move {
+            match owner.await {
+                Ok(result) => result,
+                Err(error) => {
+                    tracing::error!(%error, "the owner of a login ended unexpectedly");
+                    Ok(())
+                }
+            }
+        });
+        let accounts = &mut self.known_mut().logins;
+        accounts.entry(named.vendor.clone()).or_default().insert(named.account.clone(), login.clone());
+        self.forward_changes(&login);
+        Ok(login)
+    }
+
+    fn forward_changes(&self, login: &Login) {
+        let (mut published, changes) = (login.watch(), self.inner.changes.clone());
+        changes.send_modify(|count| *count += 1);
+        self.inner.tracker.spawn(async move {
+            while published.changed().await.is_ok() {
+                changes.send_modify(|count| *count += 1);
+            }
+        });
+    }
+
+    async fn settle_default(&self) {
+        let named = self.name(None, None);
+        let login = match named {
+            Ok(named) => self.login(&named).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = &login {
+            tracing::error!(%error, "the default login cannot be opened");
+        }
+        self.known_mut().default_login = login.ok();
+    }
+
+    fn known(&self) -> std::sync::RwLockReadGuard<'_, Known> {
+        self.inner.known.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn known_mut(&self) -> std::sync::RwLockWriteGuard<'_, Known> {
+        self.inner.known.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn vendors(config: &Config, clock: &Clock) -> BTreeMap<String, Arc<OpenAi>> {
+    let made = config.vendors.iter().map(|(name, vendor)| (name.clone(), Arc::new(OpenAi::new(vendor.clone(), clock))));
+    made.collect()
+}
+
+/// The accounts that a vendor's statuses name, for messages.
+#[must_use]
+pub fn account_names(statuses: &[Status]) -> BTreeSet<&str> {
+    statuses.iter().map(|status| status.account.as_str()).collect()
+}

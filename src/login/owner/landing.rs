@@ -1,0 +1,282 @@
+//! What an outcome means: keep, check, publish, answer, in that order, and both failure roads.
+
+use super::flight::{self, Check, Landing, Outcome};
+use super::{Owner, SAVE_BACKOFF, blocking};
+use crate::clock::Timestamp;
+use crate::login::schedule;
+use crate::login::state::Problem;
+use crate::secret::random_unit;
+use crate::store::{Record, Refusal, Room, StoreError, ledger::Entry};
+use crate::vendor::jwks::Disbelief;
+use crate::vendor::{Grant, Identity, Refreshed};
+
+/// How often a token whose keys were out of reach is checked again.
+const CHECK_AGAIN: std::time::Duration = std::time::Duration::from_secs(60);
+/// The life of an access token whose issuer does not say (RFC 6749 section 5.1 only recommends it).
+const ASSUMED_LIFE_SECS: u64 = 3600;
+
+impl Owner {
+    /// Acts on a flight that landed, then tells everybody.
+    pub(super) async fn conclude(&mut self, Landing { epoch, outcome }: Landing) {
+        if epoch == self.epoch && (self.held.is_some() || self.candidate.is_some()) {
+            self.act_on(outcome).await;
+        } else {
+            self.too_late(outcome).await;
+        }
+        self.publish();
+        if self.flight.is_none() {
+            self.answer();
+        }
+    }
+
+    async fn act_on(&mut self, outcome: Outcome) {
+        let now = self.parts.clock.now();
+        match outcome {
+            Outcome::NoRoom(error) => self.wait_and_retry("storage_error", error.to_string(), None, now),
+            Outcome::Newer(record) => {
+                tracing::info!(generation = record.generation, "another process had refreshed already");
+                self.take_up(Some(*record), now);
+            }
+            Outcome::Asked(Refreshed::Granted(grant), room) => self.granted(grant, room, now).await,
+            Outcome::Asked(Refreshed::Harmless { retry_after, message }, _) => {
+                self.wait_and_retry("refresh_failed", message, retry_after, now);
+            }
+            Outcome::Asked(Refreshed::Unknown { message }, _) => self.unknown(message, now),
+            Outcome::Asked(Refreshed::Refused { reason, message }, room) => {
+                self.refused(Refusal { reason, message, at: now }, room, now).await;
+            }
+            Outcome::Checked(result, check) => self.checked(result, check, now).await,
+            Outcome::Lost => self.unknown("the refresh ended unexpectedly".into(), now),
+        }
+    }
+
+    /// Harmless: the refresh token is unused, try again after a pause.
+    fn wait_and_retry(&mut self, reason: &str, message: String, asked: Option<std::time::Duration>, now: Timestamp) {
+        self.failures = self.failures.saturating_add(1);
+        let pause = schedule::backoff(self.failures, self.parts.policy.backoff, random_unit());
+        self.retry_at = Some(now.plus(pause.max(asked.unwrap_or_default())));
+        tracing::warn!(reason, %message, "the refresh has to wait");
+        self.problem = Some(Problem { reason: reason.into(), message, at: now });
+    }
+
+    /// Unknown: the refresh token may be used up, and showing it again may end the login.
+    fn unknown(&mut self, message: String, now: Timestamp) {
+        self.unknowns = self.unknowns.saturating_add(1);
+        let expires_at = self.held.as_ref().map_or(now, |held| held.record.expires_at);
+        if expires_at <= now {
+            return self.wait_and_retry("outcome_unknown", message, None, now);
+        }
+        self.retry_at = Some(schedule::after_unknown(now, expires_at, self.unknowns));
+        tracing::warn!(%message, attempts = self.unknowns, "nobody knows whether the refresh token was used; the held token is lent on");
+        self.problem = Some(Problem { reason: "outcome_unknown".into(), message, at: now });
+    }
+
+    /// Final: stop asking, remember it, lend what lives.
+    async fn refused(&mut self, refusal: Refusal, room: Option<Room>, now: Timestamp) {
+        tracing::error!(reason = %refusal.reason, "the issuer refused the refresh token for good: sign in again");
+        let Some(held) = &mut self.held else { return };
+        held.record.refused = Some(refusal);
+        let record = held.record.clone();
+        self.retry_at = None;
+        self.problem = None;
+        self.save(record, room, now).await;
+    }
+
+    async fn granted(&mut self, grant: Grant, room: Option<Room>, now: Timestamp) {
+        let Some(held) = &self.held else { return };
+        let check = Check { skew_millis: grant.skew_millis, life_assumed: grant.expires_in.is_none() };
+        let renewed = grant.access_token.is_some();
+        let record = renew(&held.record, grant, self.generation + 1, now);
+        // From here on the old refresh token is dead and this is the login, saved or not.
+        self.generation = record.generation;
+        self.failures = 0;
+        self.unknowns = 0;
+        self.retry_at = None;
+        self.problem = None;
+        self.save(record.clone(), room, now).await;
+        tracing::info!(generation = record.generation, "refreshed");
+        if renewed {
+            self.candidate = Some(record);
+            self.check_candidate(check);
+        } else {
+            // The issuer kept the access token: asking again soon would bring nothing new.
+            self.retry_at = Some(schedule::after_unknown(now, record.expires_at, 1));
+            self.held = Some(self.hold(record));
+        }
+    }
+
+    /// Begins the check of the candidate.
+    pub(super) fn check_candidate(&mut self, check: Check) {
+        if let (Some(record), Some(vendor)) = (&self.candidate, &self.parts.vendor) {
+            self.flight = Some(flight::check(vendor, record, check));
+        }
+    }
+
+    /// Begins another check of a held token whose keys were out of reach before.
+    pub(super) fn check_held(&mut self) {
+        self.verify_at = None;
+        if let (Some(held), Some(vendor), None) = (&self.held, &self.parts.vendor, &self.flight) {
+            self.flight = Some(flight::check(vendor, &held.record, Check::default()));
+        }
+    }
+
+    async fn checked(&mut self, result: Result<Identity, Disbelief>, check: Check, now: Timestamp) {
+        let Some(mut record) = self.candidate.take().or_else(|| self.held.as_ref().map(|held| held.record.clone()))
+        else {
+            return;
+        };
+        match result {
+            Ok(identity) => match differing_account(&record, &identity) {
+                Some((held, seen)) => {
+                    let why = format!("the issuer answered for the account {seen}, but this login is for {held}");
+                    self.quarantine(record, "account_mismatch", why, now).await;
+                }
+                None => {
+                    believe(&mut record, identity, check);
+                    let unsaved = self.save_at.is_some();
+                    self.held = Some(self.hold(record.clone()));
+                    self.plan();
+                    if !unsaved {
+                        self.save(record, None, now).await;
+                    }
+                }
+            },
+            Err(Disbelief::KeysUnreachable(why)) => {
+                tracing::warn!(%why, "the token is lent unchecked, for the account known before");
+                self.verify_at = Some(now.plus(CHECK_AGAIN));
+                self.held = Some(self.hold(record));
+                self.plan();
+            }
+            Err(Disbelief::Bad(why)) => self.quarantine(record, "unbelievable_token", why, now).await,
+        }
+    }
+
+    /// Keeps aside what cannot be believed; what was held before lives out its time, unrefreshed.
+    async fn quarantine(&mut self, record: Record, reason: &str, why: String, now: Timestamp) {
+        let message = format!("the issuer's answer was not accepted: {why}; sign in again");
+        tracing::error!(reason, %why, "the issuer's answer is kept aside and not lent");
+        let refusal = Refusal { reason: reason.into(), message, at: now };
+        let previous = self.held.take().map(|held| held.record).filter(|held| held.generation < record.generation);
+        let mut kept = previous.unwrap_or_else(|| {
+            // Nothing older is known: this record stays, but dead.
+            Record { expires_at: record.issued_at, ..record.clone() }
+        });
+        kept.refused = Some(refusal);
+        let slot = self.parts.slot.clone();
+        let aside = blocking(move || slot.quarantine(&record, now)).await;
+        if let Err(error) = aside {
+            tracing::error!(%error, "it could not be kept aside");
+        }
+        self.note_in_ledger(Entry { epoch: self.epoch, generation: self.generation }).await;
+        self.held = Some(self.hold(kept.clone()));
+        self.plan();
+        self.save(kept, None, now).await;
+    }
+
+    /// Saves a record, or a second copy of it elsewhere, or neither: then again and again.
+    async fn save(&mut self, record: Record, room: Option<Room>, now: Timestamp) {
+        let slot = self.parts.slot.clone();
+        let saved = blocking(move || {
+            slot.keep(&record, room).map_err(|error| {
+                let rescued = slot.rescue(&record);
+                (error, rescued)
+            })
+        });
+        match saved.await {
+            Ok(()) => {
+                self.save_at = None;
+                self.save_failures = 0;
+                self.rescued = false;
+                self.problem = self.problem.take().filter(|problem| problem.reason != "storage_error");
+            }
+            Err((error, rescued)) => {
+                tracing::error!(%error, rescued = rescued.is_ok(), "the login could not be saved; trying again");
+                self.rescued = rescued.is_ok();
+                self.save_failures = self.save_failures.saturating_add(1);
+                self.save_at = Some(now.plus(schedule::backoff(self.save_failures, SAVE_BACKOFF, random_unit())));
+                self.problem = Some(Problem { reason: "storage_error".into(), message: error.to_string(), at: now });
+            }
+        }
+    }
+
+    /// Tries again to save the newest record.
+    pub(super) async fn save_again(&mut self, now: Timestamp) {
+        let newest = self.candidate.clone().or_else(|| self.held.as_ref().map(|held| held.record.clone()));
+        match newest {
+            Some(record) => self.save(record, None, now).await,
+            None => self.save_at = None,
+        }
+    }
+
+    /// The last thing before the end: what is only in memory must reach a disk.
+    pub(super) async fn settle(&mut self) -> Result<(), StoreError> {
+        if self.save_at.is_none() {
+            return Ok(());
+        }
+        let newest = self.candidate.clone().or_else(|| self.held.as_ref().map(|held| held.record.clone()));
+        let Some(record) = newest else { return Ok(()) };
+        let slot = self.parts.slot.clone();
+        blocking(move || slot.keep(&record, None).or_else(|_| slot.rescue(&record))).await
+    }
+
+    /// What landed belongs to a login that was given up meanwhile: nothing of it may stay.
+    async fn too_late(&mut self, outcome: Outcome) {
+        if let Outcome::Asked(Refreshed::Granted(Grant { refresh_token: Some(token), .. }), _) = outcome {
+            self.revoke(token);
+        }
+        // No other flight has begun since, so a spare that stands there is this one's.
+        let slot = self.parts.slot.clone();
+        if let Err(error) = blocking(move || slot.clear_mark()).await {
+            tracing::warn!(%error, "a spare file of an ended login stands");
+        }
+        // A login taken up meanwhile may still wait to be checked.
+        if self.held.as_ref().is_some_and(|held| !held.record.verified) {
+            self.check_held();
+        }
+    }
+
+    /// Answers everybody who waited for the flight.
+    fn answer(&mut self) {
+        let now = self.parts.clock.now();
+        let lent = self.lendable(now);
+        for waiter in std::mem::take(&mut self.waiters) {
+            let answer = lent
+                .clone()
+                .ok_or_else(|| self.obstacle(now).unwrap_or_else(|| self.unreachable(now)));
+            let _ = waiter.reply.send(answer);
+        }
+    }
+}
+
+/// The record after a refresh. What the answer leaves out stays as it was (RFC 6749 section 6).
+fn renew(before: &Record, grant: Grant, generation: u64, now: Timestamp) -> Record {
+    let mut record = Record { generation, last_refresh_at: Some(now), ..before.clone() };
+    if let Some(token) = grant.refresh_token {
+        record.refresh_token = token;
+    }
+    if let Some(token) = grant.access_token {
+        let life = std::time::Duration::from_secs(grant.expires_in.unwrap_or(ASSUMED_LIFE_SECS));
+        record.access_token = token;
+        record.issued_at = now;
+        record.expires_at = now.plus(life);
+        record.verified = false;
+    }
+    record
+}
+
+fn differing_account(record: &Record, identity: &Identity) -> Option<(String, String)> {
+    let (held, seen) = (record.account_id.as_ref()?, identity.account_id.as_ref()?);
+    (held != seen).then(|| (held.clone(), seen.clone()))
+}
+
+/// Takes over what a checked token says.
+fn believe(record: &mut Record, identity: Identity, check: Check) {
+    record.verified = true;
+    record.account_id = identity.account_id.or(record.account_id.take());
+    record.email = identity.email.or(record.email.take());
+    record.plan = identity.plan.or(record.plan.take());
+    record.fedramp = identity.fedramp;
+    if let Some(end) = identity.expires_at {
+        record.expires_at = if check.life_assumed { end } else { record.expires_at.min(end) };
+    }
+}

@@ -1,0 +1,148 @@
+//! What can be changed while the sandbox runs: who signs in, for how long, how the issuer behaves.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::grants::Person;
+
+/// The longest pause between two events of a streamed answer.
+const EVENT_DELAY_MS_MOST: u64 = 60_000;
+
+/// All settings, every one with its value.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Settings {
+    /// Logins are approved without a click.
+    pub(super) approve: bool,
+    /// An access token's life.
+    pub(super) access_ttl_secs: u64,
+    /// A refresh token's life.
+    pub(super) refresh_ttl_secs: u64,
+    /// Seconds between device polls, in the JSON type in which it is sent.
+    pub(super) interval: Interval,
+    /// Whether device login is switched on.
+    pub(super) device_enabled: bool,
+    /// Refresh tokens rotate and work once.
+    pub(super) rotate: bool,
+    /// Access tokens are opaque strings rather than JWTs.
+    pub(super) opaque: bool,
+    /// What the `Date` header is ahead of the sandbox's clock.
+    pub(super) date_skew_secs: i64,
+    /// Who signs in next.
+    pub(super) account_id: String,
+    pub(super) user_id: String,
+    pub(super) email: String,
+    pub(super) plan: String,
+    pub(super) fedramp: bool,
+    /// What the model says.
+    pub(super) reply: String,
+    /// The pause between two events of the answer.
+    pub(super) event_delay_ms: u64,
+    /// The function that the model calls where the request offers it.
+    pub(super) call_tool: Option<ToolCall>,
+}
+
+/// A poll interval as the wire has it: OpenAI's issuer sends a string, RFC 8628 a number.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(untagged)]
+pub(super) enum Interval {
+    Number(u64),
+    Text(String),
+}
+
+/// A function call that the model makes.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ToolCall {
+    pub(super) name: String,
+    pub(super) arguments: Value,
+}
+
+impl Interval {
+    /// In seconds; 5, the default of RFC 8628 section 3.2, where the text is no number.
+    pub(super) fn secs(&self) -> u64 {
+        match self {
+            Self::Number(secs) => *secs,
+            Self::Text(text) => text.trim().parse().unwrap_or(5),
+        }
+    }
+}
+
+impl Settings {
+    pub(super) fn new(approve: bool, access_ttl_secs: u64) -> Self {
+        Self {
+            approve,
+            access_ttl_secs,
+            refresh_ttl_secs: 30 * 24 * 3600,
+            interval: Interval::Text("5".into()),
+            device_enabled: true,
+            rotate: true,
+            opaque: false,
+            date_skew_secs: 0,
+            account_id: "7c1d3f8e-5a0b-4c7e-9f51-2b6d8e0a4c33".into(),
+            user_id: "user-Sandbox0000000000000000".into(),
+            email: "pat@example.test".into(),
+            plan: "plus".into(),
+            fedramp: false,
+            reply: "Hello from the sandbox: the token that you borrowed works.".into(),
+            event_delay_ms: 0,
+            call_tool: None,
+        }
+    }
+
+    /// These settings with some members replaced.
+    pub(super) fn changed(&self, change: &Value) -> Result<Self, String> {
+        let change = change.as_object().ok_or("settings are a JSON object")?;
+        let mut all = serde_json::to_value(self).map_err(|error| error.to_string())?;
+        for (name, value) in change {
+            all[name] = value.clone();
+        }
+        let settings: Self = serde_json::from_value(all).map_err(|error| error.to_string())?;
+        if settings.event_delay_ms > EVENT_DELAY_MS_MOST {
+            return Err(format!("event_delay_ms is at most {EVENT_DELAY_MS_MOST}"));
+        }
+        Ok(settings)
+    }
+
+    /// Who signs in next.
+    pub(super) fn person(&self) -> Person {
+        Person {
+            account_id: self.account_id.clone(),
+            user_id: self.user_id.clone(),
+            email: self.email.clone(),
+            plan: self.plan.clone(),
+            fedramp: self.fedramp,
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may end at the first surprise")]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_change_touches_what_it_names_and_refuses_what_it_does_not_know() {
+        let settings = Settings::new(false, 60);
+        let changed = settings
+            .changed(&json!({"interval": 2, "plan": "pro"}))
+            .unwrap();
+        assert_eq!((changed.interval.secs(), changed.plan.as_str()), (2, "pro"));
+        assert_eq!(changed.access_ttl_secs, 60);
+        assert_eq!(
+            settings
+                .changed(&json!({"interval": "7"}))
+                .unwrap()
+                .interval
+                .secs(),
+            7
+        );
+        assert!(settings.changed(&json!({"intervall": 2})).is_err());
+        assert!(
+            settings
+                .changed(&json!({"access_ttl_secs": "soon"}))
+                .is_err()
+        );
+    }
+}
