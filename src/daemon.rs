@@ -1,1 +1,220 @@
-//! The composition root.
+//! The composition root: takes the lock, loads, listens, says that it is ready, and ends in order.
+//!
+//! It owns nothing but the order in which things begin and end: the lock before any file, the logins
+//! before the socket, the socket before the word READY; and backwards, no answer owed and no token
+//! unsaved when the lock is let go.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::access::audit::Audit;
+use crate::clock::Clock;
+use crate::config::{Config, ConfigError};
+use crate::login::Logins;
+use crate::platform::harden::{self, Unfit};
+use crate::platform::ipc::Listener;
+use crate::platform::paths::Paths;
+use crate::platform::service;
+use crate::platform::signals::{Signal, Signals};
+use crate::rpc::dispatch::{About, Dispatcher, ReloadRequest, Surface};
+use crate::rpc::server::{self, Limits};
+use crate::store::{OpenError, Store, StoreError};
+use crate::telemetry;
+
+/// Threads for file work at once: there is never more of it than there are logins being saved.
+const FILE_THREADS: usize = 8;
+/// How long such a thread waits for more to do; an idle daemon keeps none.
+const FILE_THREAD_KEEP: Duration = Duration::from_secs(2);
+/// Reload requests waiting their turn.
+const RELOADS: usize = 4;
+
+/// What to serve, and with what.
+#[derive(Debug)]
+pub struct ServeOptions {
+    /// Where everything is.
+    pub paths: Paths,
+    /// The file that is read again on a reload.
+    pub config_path: PathBuf,
+    /// What stood in it.
+    pub config: Config,
+}
+
+/// Why the daemon did not start, or did not end well.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// This process must not keep a login.
+    #[error(transparent)]
+    Unfit(#[from] Unfit),
+    /// Another daemon owns the data directory, or the folders cannot be had.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// Logs or the audit trail cannot be written.
+    #[error("could not begin {what}: {source}")]
+    Begin {
+        /// What.
+        what: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// The socket cannot be listened on.
+    #[error("could not listen on {socket}: {source}")]
+    Listen {
+        /// Where.
+        socket: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// A defect: the one task that must not end did.
+    #[error("the owner of a login ended unexpectedly; a restart takes up from the last saved state")]
+    OwnerLost,
+    /// A login is in memory only.
+    #[error("a login could not be saved before the end: {0}")]
+    Unsaved(StoreError),
+}
+
+impl ServeError {
+    /// Whether somebody else does the work already, so that starting again would be of no use.
+    #[must_use]
+    pub fn is_already_running(&self) -> bool {
+        matches!(self, Self::Store(OpenError::Held { .. }))
+    }
+}
+
+/// Serves until it is told to stop.
+///
+/// # Errors
+/// [`ServeError`].
+pub fn serve(options: ServeOptions) -> Result<(), ServeError> {
+    harden::protect()?;
+    let begin = |what| move |source| ServeError::Begin { what, source };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(FILE_THREADS)
+        .thread_keep_alive(FILE_THREAD_KEEP)
+        .build()
+        .map_err(begin("the runtime"))?;
+    // Before the log: a daemon that is not to run must not write into the other one's files.
+    let store = Store::open(&options.paths.data_dir, &options.paths.state_dir)?;
+    let logs = telemetry::start(&options.config.log, &options.paths.log_dir()).map_err(begin("logging"))?;
+    let served = runtime.block_on(run(options, store));
+    // A revocation that hangs must not hold up the end; its own bound is longer than anybody's patience.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    if let Err(error) = &served {
+        tracing::error!(%error, "ending");
+    }
+    drop(logs);
+    served
+}
+
+async fn run(options: ServeOptions, store: Store) -> Result<(), ServeError> {
+    let ServeOptions { paths, config_path, config } = options;
+    let clock = Clock::System;
+    let begin = |what| move |source| ServeError::Begin { what, source };
+    let mut signals = Signals::new().map_err(begin("listening for signals"))?;
+    let audit = Audit::open(&paths.audit_dir(), clock.clone()).map_err(begin("the audit trail"))?;
+    // What serves stops first, so that owners are still there for the answers it owes.
+    let (stop, owners_stop) = (CancellationToken::new(), CancellationToken::new());
+    let logins = Logins::open(store, &config, clock.clone(), owners_stop.clone()).await.map_err(OpenError::from)?;
+    let socket = config.daemon.socket.clone().unwrap_or_else(|| paths.socket.clone());
+    let listener = listen(&socket).map_err(|source| ServeError::Listen { socket: socket.clone(), source })?;
+    let (reload, mut reloads) = mpsc::channel(RELOADS);
+    let about = About { started_at: clock.now(), socket: socket.clone() };
+    let surface = Arc::new(Surface::new(logins.clone(), audit.clone(), clock, about, reload, stop.clone()));
+    let limits = Limits {
+        max_clients: config.daemon.max_clients,
+        max_message_bytes: config.daemon.max_message_bytes,
+        max_inflight_bytes: config.daemon.max_inflight_bytes,
+    };
+    let server = tokio::spawn(server::serve(listener, Arc::new(Dispatcher(Arc::clone(&surface))), limits, stop.clone()));
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), %socket, "ready");
+    service::ready("lending");
+
+    let mut watchdog = tokio::time::interval(service::watchdog_interval().unwrap_or(Duration::MAX / 4));
+    let watched = service::watchdog_interval().is_some();
+    let idle = idle(&surface, config.daemon.idle_exit);
+    tokio::pin!(idle);
+    let mut lost = false;
+    loop {
+        tokio::select! {
+            signal = signals.next() => match signal {
+                Signal::Stop => break,
+                Signal::Reload => drop(read_again(&config_path, &logins).await),
+            },
+            Some(request) = reloads.recv() => answer(request, &config_path, &logins).await,
+            () = stop.cancelled() => break,
+            () = logins.owner_lost() => { lost = true; break }
+            () = &mut idle => { tracing::info!("nobody has called for a while"); break }
+            _ = watchdog.tick(), if watched => feed_watchdog(&logins).await,
+        }
+    }
+    tracing::info!("stopping");
+    service::stopping();
+    stop.cancel();
+    if tokio::time::timeout(config.daemon.shutdown_grace, server).await.is_err() {
+        tracing::warn!("some clients were not answered in time");
+    }
+    owners_stop.cancel();
+    let ended = logins.ended().await.map_err(ServeError::Unsaved);
+    audit.flush().await;
+    if lost { Err(ServeError::OwnerLost) } else { ended }
+}
+
+/// The socket that the service manager hands over, or else one of our own.
+fn listen(socket: &str) -> io::Result<Listener> {
+    #[cfg(target_os = "linux")]
+    if let Some(inherited) = service::inherited_socket()? {
+        return Listener::inherited(inherited);
+    }
+    Listener::bind(socket)
+}
+
+async fn answer(request: ReloadRequest, path: &std::path::Path, logins: &Logins) {
+    let result = read_again(path, logins).await.map_err(|error| error.to_string());
+    let _ = request.send(result);
+}
+
+/// Reads the configuration again; a bad one changes nothing.
+async fn read_again(path: &std::path::Path, logins: &Logins) -> Result<(), ConfigError> {
+    match Config::load(path) {
+        Ok(config) => {
+            telemetry::set_level(&config.log.level);
+            logins.configure(&config).await;
+            tracing::info!(file = %path.display(), "the configuration was read again");
+            Ok(())
+        }
+        Err(error) => {
+            tracing::error!(%error, "the configuration is wrong; the old one stays in force");
+            Err(error)
+        }
+    }
+}
+
+/// Fed only when every owner answers: a daemon whose owners hang is of no use to anybody.
+async fn feed_watchdog(logins: &Logins) {
+    for login in logins.all() {
+        if !login.is_alive().await {
+            return;
+        }
+    }
+    service::feed_watchdog();
+}
+
+/// Resolves when no client has been connected for `patience`; never without one.
+async fn idle(surface: &Surface, patience: Option<Duration>) {
+    let Some(patience) = patience else { return std::future::pending().await };
+    let mut clients = surface.clients();
+    loop {
+        if clients.wait_for(|count| *count == 0).await.is_err() {
+            return;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(patience) => return,
+            _ = clients.wait_for(|count| *count > 0) => {}
+        }
+    }
+}

@@ -1,1 +1,258 @@
-//! dispatch
+//! From a method's name to what it does: the only place where calls meet logins.
+//!
+//! Lending is answered here and now, from bytes made once a generation. Everything else becomes a future
+//! that the connection runs beside its other calls.
+
+mod methods;
+mod subscription;
+mod trail;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::connection::{Later, Now, Outbox, Service, Session};
+use super::error::{Kind, RpcError};
+use super::{Rejected, TokenParams};
+use crate::access::audit::Audit;
+use crate::access::peer::Peer;
+use crate::clock::{Clock, Timestamp};
+use crate::login::{Lent, LoginError, Logins};
+use methods::Catalogue;
+use trail::Trail;
+
+/// Seconds that a lent token lives at least, unless the caller says otherwise.
+const MIN_TTL_SECS: u64 = 60;
+
+/// A request to read the configuration again; the answer says what is wrong with it.
+pub type ReloadRequest = oneshot::Sender<Result<(), String>>;
+
+/// What the daemon tells of itself.
+#[derive(Clone, Debug)]
+pub struct About {
+    /// When it started.
+    pub started_at: Timestamp,
+    /// Where it listens.
+    pub socket: String,
+}
+
+/// Everything that calls act on.
+#[derive(Debug)]
+pub struct Surface {
+    logins: Logins,
+    audit: Audit,
+    clock: Clock,
+    about: About,
+    catalogue: Catalogue,
+    reload: mpsc::Sender<ReloadRequest>,
+    stop: CancellationToken,
+    clients: watch::Sender<usize>,
+}
+
+impl Surface {
+    /// A surface over these logins. `reload` reaches whoever owns the configuration; `stop` ends the daemon.
+    #[must_use]
+    pub fn new(
+        logins: Logins,
+        audit: Audit,
+        clock: Clock,
+        about: About,
+        reload: mpsc::Sender<ReloadRequest>,
+        stop: CancellationToken,
+    ) -> Self {
+        let (catalogue, clients) = (Catalogue::default(), watch::Sender::new(0));
+        Self { logins, audit, clock, about, catalogue, reload, stop, clients }
+    }
+
+    /// How many clients are connected, as it changes.
+    #[must_use]
+    pub fn clients(&self) -> watch::Receiver<usize> {
+        self.clients.subscribe()
+    }
+}
+
+/// The service that connections are served with.
+#[derive(Clone, Debug)]
+pub struct Dispatcher(pub Arc<Surface>);
+
+impl Service for Dispatcher {
+    type Session = Caller;
+
+    fn open(&self, peer: Peer, outbox: Outbox) -> Caller {
+        self.0.clients.send_modify(|count| *count += 1);
+        Caller { trail: Trail::new(Arc::clone(&self.0), peer), surface: Arc::clone(&self.0), outbox, subscribed: None }
+    }
+
+    fn refused(&self, peer: &Peer) {
+        Trail::new(Arc::clone(&self.0), peer.clone()).note("connect", None, "denied", None);
+    }
+}
+
+/// One connection's calls.
+#[derive(Debug)]
+pub struct Caller {
+    surface: Arc<Surface>,
+    trail: Trail,
+    outbox: Outbox,
+    subscribed: Option<CancellationToken>,
+}
+
+impl Drop for Caller {
+    fn drop(&mut self) {
+        if let Some(subscription) = self.subscribed.take() {
+            subscription.cancel();
+        }
+        self.surface.clients.send_modify(|count| *count = count.saturating_sub(1));
+    }
+}
+
+impl Session for Caller {
+    fn now(&mut self, method: &str, params: Option<&RawValue>, result: &mut Vec<u8>) -> Now {
+        match method {
+            "token" => self.lend_now(params, result),
+            "ping" => match parse::<super::Empty>(params) {
+                Ok(_) => {
+                    result.extend_from_slice(b"{}");
+                    Now::Done
+                }
+                Err(error) => Now::Error(error),
+            },
+            "subscribe" | "unsubscribe" => match parse::<super::Empty>(params) {
+                Ok(_) => {
+                    self.subscribe(method == "subscribe");
+                    result.extend_from_slice(b"{}");
+                    Now::Done
+                }
+                Err(error) => Now::Error(error),
+            },
+            _ => Now::Later,
+        }
+    }
+
+    fn later(&mut self, method: &str, params: Option<&RawValue>) -> Later {
+        if method == "audit.tail" {
+            self.trail.settle();
+        }
+        let (surface, trail) = (Arc::clone(&self.surface), self.trail.branch());
+        let (method, params) = (method.to_owned(), params.map(ToOwned::to_owned));
+        Box::pin(async move {
+            let called = methods::call(&surface, &method, params.as_deref()).await;
+            trail.note_call(&method, params.as_deref(), &called);
+            called.map(|(result, _)| result)
+        })
+    }
+
+    fn flushed(&mut self) {
+        self.trail.flushed();
+    }
+}
+
+impl Caller {
+    /// The fast way: no wait, no task switch, no allocation beyond the answer's own bytes.
+    fn lend_now(&mut self, params: Option<&RawValue>, result: &mut Vec<u8>) -> Now {
+        let params: TokenParams = match parse(params) {
+            Ok(params) => params,
+            Err(error) => return Now::Error(error),
+        };
+        if params.rejected.is_some() {
+            return Now::Later;
+        }
+        let logins = &self.surface.logins;
+        let login = if params.vendor.is_none() && params.account.is_none() {
+            logins.default_login()
+        } else {
+            let named = logins.name(params.vendor.as_deref(), params.account.as_deref());
+            named.ok().and_then(|named| logins.find(&named))
+        };
+        match login.and_then(|login| login.try_lend(min_ttl(&params))) {
+            Some(lent) => {
+                write_token(&lent, self.surface.clock.now(), result);
+                self.trail.lent(&lent);
+                Now::Done
+            }
+            None => Now::Later,
+        }
+    }
+
+    fn subscribe(&mut self, on: bool) {
+        match (&self.subscribed, on) {
+            (None, true) => {
+                let ended = CancellationToken::new();
+                subscription::start(self.surface.logins.clone(), self.outbox.clone(), ended.clone());
+                self.subscribed = Some(ended);
+            }
+            (Some(_), false) => {
+                if let Some(subscription) = self.subscribed.take() {
+                    subscription.cancel();
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn min_ttl(params: &TokenParams) -> Duration {
+    Duration::from_secs(params.min_ttl.unwrap_or(MIN_TTL_SECS))
+}
+
+/// Waits for a token that suffices, refreshing where the caller was refused with the current one.
+async fn lend(surface: &Surface, params: &TokenParams) -> Result<Arc<Lent>, LoginError> {
+    let named = surface.logins.name(params.vendor.as_deref(), params.account.as_deref())?;
+    let login = surface.logins.login(&named).await?;
+    match &params.rejected {
+        None => login.lend(min_ttl(params)).await,
+        Some(Rejected::Generation(generation)) => login.reject(*generation, min_ttl(params)).await,
+        Some(Rejected::Token(token)) => login.reject_token(token, min_ttl(params)).await,
+    }
+}
+
+/// Writes the `token` result: what changes with time, then what was encoded once.
+fn write_token(lent: &Lent, now: Timestamp, out: &mut Vec<u8>) {
+    use std::io::Write as _;
+    let rest = lent.encoded(encode);
+    let _ = write!(out, "{{\"expires_in\":{},", lent.expires_at.since(now).as_secs());
+    out.extend_from_slice(rest);
+}
+
+/// Everything of a `token` result but `expires_in`, without the opening brace.
+fn encode(lent: &Lent) -> Box<[u8]> {
+    #[derive(Serialize)]
+    struct Rest<'a> {
+        access_token: &'a str,
+        token_type: &'static str,
+        expires_at: Timestamp,
+        generation: u64,
+        vendor: &'a str,
+        account: &'a str,
+        account_id: Option<&'a str>,
+        headers: std::collections::BTreeMap<&'a str, &'a str>,
+    }
+    let rest = Rest {
+        access_token: lent.access_token.expose(),
+        token_type: "Bearer",
+        expires_at: lent.expires_at,
+        generation: lent.generation,
+        vendor: &lent.vendor,
+        account: &lent.account,
+        account_id: lent.account_id.as_deref(),
+        headers: lent.headers.iter().map(|(name, value)| (*name, value.as_str())).collect(),
+    };
+    let json = serde_json::to_vec(&rest).expect("strings and numbers serialise");
+    json[1..].into()
+}
+
+/// Reads parameters by name.
+fn parse<T: DeserializeOwned>(params: Option<&RawValue>) -> Result<T, RpcError> {
+    let text = params.map_or("{}", RawValue::get);
+    serde_json::from_str(text).map_err(|error| {
+        // The place within the parameters means nothing to whoever sees the whole line.
+        let words = error.to_string();
+        let words = words.split(" at line ").next().unwrap_or_default();
+        RpcError::new(Kind::InvalidParams, format!("the parameters do not fit: {words}"))
+    })
+}

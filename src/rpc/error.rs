@@ -6,6 +6,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::login::LoginError;
+
 /// What went wrong, for programs. Each kind has one code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -142,5 +144,50 @@ impl RpcError {
     #[must_use]
     pub fn kind(&self) -> Kind {
         self.data.kind
+    }
+}
+
+impl From<LoginError> for RpcError {
+    fn from(error: LoginError) -> Self {
+        let message = error.to_string();
+        match error {
+            LoginError::LoginRequired { problem } => {
+                let reason = problem.map_or_else(|| "signed_out".to_owned(), |problem| problem.reason);
+                Self::new(Kind::LoginRequired, message).hint("sign in with: valetkey login").with("reason", reason)
+            }
+            LoginError::Unreachable { retry_after, .. } => {
+                Self::new(Kind::IssuerUnreachable, message).retry_after(retry_after)
+            }
+            LoginError::Timeout { which } => Self::new(Kind::Timeout, message).with("which", which),
+            LoginError::Storage { path, .. } => Self::new(Kind::StorageError, message)
+                .hint("nothing was lost; make room or rights there and try again")
+                .with("path", path.display().to_string()),
+            LoginError::AccountMismatch { .. } => Self::new(Kind::AccountMismatch, message)
+                .hint("to replace the login use: valetkey login --force; to hold both: valetkey login --account NAME"),
+            LoginError::PortInUse { ports } => Self::new(Kind::PortInUse, message)
+                .hint("end what listens there, or sign in with: valetkey login --device")
+                .with("ports", ports),
+            LoginError::NotFound => Self::new(Kind::LoginNotFound, message).hint("start again with: valetkey login"),
+            LoginError::Refused { status, reason, body, .. } => {
+                let error = Self::new(Kind::UpstreamError, message).with("reason", reason).with("body", body);
+                match status {
+                    Some(status) => error.with("status", status),
+                    None => error,
+                }
+            }
+            LoginError::DeviceLoginOff => Self::new(Kind::UpstreamError, message)
+                .hint("switch it on in ChatGPT under Settings, Security (or ask the workspace's administrator), or sign in with a browser: valetkey login")
+                .with("reason", "device_login_off")
+                .with("status", 404),
+            LoginError::Unbelievable(_) => Self::new(Kind::UpstreamError, message)
+                .hint("is this machine's clock right, and is nothing between it and the issuer?")
+                .with("reason", "unbelievable_token"),
+            LoginError::Cancelled => Self::new(Kind::Cancelled, message),
+            LoginError::Invalid(_) => Self::new(Kind::InvalidParams, message),
+            LoginError::Overloaded => {
+                Self::new(Kind::Overloaded, message).retry_after(std::time::Duration::from_secs(60))
+            }
+            LoginError::Stopping => Self::new(Kind::Overloaded, message).retry_after(std::time::Duration::from_secs(1)),
+        }
     }
 }

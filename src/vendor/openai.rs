@@ -309,6 +309,12 @@ pub const BUILTIN_MODELS: [&str; 8] = [
     "gpt-5.5",
 ];
 
+/// What a person accepts before the first sign-in.
+pub const NOTICE: &str = "Signing in uses your own ChatGPT account. By continuing you confirm that you are a ChatGPT \
+end user and that your use stays within OpenAI's Terms of Use (https://openai.com/policies/terms-of-use/). \
+valetkey is not made or endorsed by OpenAI; it keeps the login on this machine and lends it to programs that run \
+as you. Continuing means accepting.";
+
 fn classify(answer: &Answer) -> Refreshed {
     let message = answer.describe();
     let retry_after = answer.retry_after;

@@ -1,0 +1,215 @@
+//! What each method does.
+
+mod catalogue;
+
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::{ReloadRequest, Surface, lend, parse, write_token};
+use crate::login::directory::Named;
+use crate::login::pending::{Begun, Progress, Way};
+use crate::login::{Login, LoginError};
+use crate::rpc::error::{Kind, RpcError};
+use crate::rpc::{
+    Accounts, AccountsList, AccountsUse, AuditEntries, AuditTail, Empty, Info, LoggedOut, LoginComplete, LoginId,
+    LoginMethod, LoginPoll, LoginStart, LoginStarted, LoginWait, LogoutParams, PROTOCOL, Which,
+};
+use crate::vendor::openai::NOTICE;
+pub(super) use catalogue::Catalogue;
+
+/// Entries of the audit trail told at once, unless asked for fewer or more, and at most.
+const TAIL: (usize, usize) = (100, 1000);
+
+/// A result, and the generation of the token in it if there is one.
+pub(super) type Called = Result<(Box<RawValue>, Option<u64>), RpcError>;
+
+/// Runs a method to its end.
+pub(super) async fn call(surface: &Surface, method: &str, params: Option<&RawValue>) -> Called {
+    match method {
+        "token" => return token(surface, params).await,
+        "info" => done(info(surface, parse(params)?)),
+        "status" => done(status(surface, parse(params)?).await?),
+        "login.start" => done(login_start(surface, parse(params)?).await?),
+        "login.poll" => {
+            let LoginId { login_id } = parse(params)?;
+            done(polled(surface.logins.pending().poll(&login_id)?))
+        }
+        "login.wait" => done(login_wait(surface, parse(params)?).await?),
+        "login.complete" => {
+            let LoginComplete { login_id, redirect_url } = parse(params)?;
+            done(polled(surface.logins.pending().complete(&login_id, &redirect_url).await?))
+        }
+        "login.cancel" => {
+            let LoginId { login_id } = parse(params)?;
+            done(polled(surface.logins.pending().cancel(&login_id)?))
+        }
+        "logout" => done(logout(surface, parse(params)?).await?),
+        "accounts.list" => done(accounts(surface, parse(params)?).await?),
+        "accounts.use" => {
+            let AccountsUse { vendor, account } = parse(params)?;
+            let named = surface.logins.name(vendor.as_deref(), Some(&account))?;
+            done(surface.logins.use_account(&named).await?)
+        }
+        "models" => done(surface.catalogue.models(&surface.logins, &surface.clock, parse(params)?).await?),
+        "audit.tail" => done(audit_tail(surface, parse(params)?).await?),
+        "reload" => {
+            let Empty {} = parse(params)?;
+            reload(surface).await?;
+            done(Empty {})
+        }
+        "shutdown" => {
+            let Empty {} = parse(params)?;
+            tracing::info!("stopping, as asked by a client");
+            surface.stop.cancel();
+            done(Empty {})
+        }
+        _ => Err(RpcError::new(Kind::MethodNotFound, format!("there is no method {method:?}"))),
+    }
+    .map(|result| (result, None))
+}
+
+/// The name of an error's kind, as it stands in answers.
+pub(super) fn kind_name(error: &RpcError) -> String {
+    let value = serde_json::to_value(error.kind()).unwrap_or_default();
+    value.as_str().unwrap_or("internal_error").to_owned()
+}
+
+/// Whom parameters mean, for the audit trail; nothing where they name nobody that can be meant.
+pub(super) fn meant(surface: &Surface, params: Option<&RawValue>) -> Option<Named> {
+    #[derive(Default, serde::Deserialize)]
+    struct Names {
+        vendor: Option<String>,
+        account: Option<String>,
+    }
+    let names: Names = params.and_then(|params| serde_json::from_str(params.get()).ok()).unwrap_or_default();
+    surface.logins.name(names.vendor.as_deref(), names.account.as_deref()).ok()
+}
+
+fn done(result: impl Serialize) -> Result<Box<RawValue>, RpcError> {
+    serde_json::value::to_raw_value(&result)
+        .map_err(|error| RpcError::new(Kind::InternalError, format!("the result could not be written: {error}")))
+}
+
+async fn token(surface: &Surface, params: Option<&RawValue>) -> Called {
+    let lent = lend(surface, &parse(params)?).await?;
+    let mut bytes = Vec::new();
+    write_token(&lent, surface.clock.now(), &mut bytes);
+    let text = String::from_utf8(bytes).map_err(|_| RpcError::new(Kind::InternalError, "the token is not text"))?;
+    let raw = RawValue::from_string(text).map_err(|error| RpcError::new(Kind::InternalError, error.to_string()))?;
+    Ok((raw, Some(lent.generation)))
+}
+
+fn info(surface: &Surface, _: Empty) -> Info {
+    let about = &surface.about;
+    Info {
+        name: "valetkey".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        protocol: PROTOCOL,
+        pid: std::process::id(),
+        started_at: about.started_at,
+        uptime: surface.clock.now().since(about.started_at).as_secs(),
+        socket: about.socket.clone(),
+        http: None,
+        vendors: surface.logins.vendor_names(),
+    }
+}
+
+async fn named_login(surface: &Surface, which: &Which) -> Result<(Named, Login), LoginError> {
+    let named = surface.logins.name(which.vendor.as_deref(), which.account.as_deref())?;
+    let login = surface.logins.login(&named).await?;
+    Ok((named, login))
+}
+
+async fn status(surface: &Surface, which: Which) -> Result<crate::rpc::Status, RpcError> {
+    let (_, login) = named_login(surface, &which).await?;
+    Ok(login.status())
+}
+
+async fn login_start(surface: &Surface, params: LoginStart) -> Result<LoginStarted, RpcError> {
+    let logins = &surface.logins;
+    let named = logins.name(params.vendor.as_deref(), params.account.as_deref())?;
+    match (params.consent, logins.ledger().consented_at(&named.vendor)) {
+        (_, Some(_)) => {}
+        (false, None) => {
+            return Err(RpcError::new(Kind::ConsentRequired, "signing in needs the person's consent")
+                .hint("show the notice; once accepted, call again with consent: true")
+                .with("notice", NOTICE));
+        }
+        (true, None) => {
+            let (ledger, vendor, now) = (logins.ledger().clone(), named.vendor.clone(), surface.clock.now());
+            let recorded = tokio::task::spawn_blocking(move || ledger.record_consent(&vendor, now)).await;
+            recorded.map_err(|_| LoginError::Stopping)?.map_err(LoginError::from)?;
+        }
+    }
+    let aim = logins.aim(&named, params.replace).await?;
+    let Begun { login_id, expires_at, interval, way } = match params.method {
+        LoginMethod::Browser => logins.pending().begin_browser(aim).await?,
+        LoginMethod::Device => logins.pending().begin_device(aim).await?,
+    };
+    let mut started = LoginStarted {
+        login_id,
+        method: params.method,
+        expires_at,
+        interval: interval.as_secs(),
+        authorize_url: None,
+        user_code: None,
+        verification_uri: None,
+        verification_uri_complete: None,
+    };
+    match way {
+        Way::Browser { authorize_url } => started.authorize_url = Some(authorize_url),
+        Way::Device { user_code, verification_uri, verification_uri_complete } => {
+            started.user_code = Some(user_code);
+            started.verification_uri = Some(verification_uri);
+            started.verification_uri_complete = Some(verification_uri_complete);
+        }
+    }
+    Ok(started)
+}
+
+async fn login_wait(surface: &Surface, params: LoginWait) -> Result<LoginPoll, RpcError> {
+    let pending = surface.logins.pending();
+    let timeout = params.timeout.map(Duration::from_secs);
+    tokio::select! {
+        waited = pending.wait(&params.login_id, timeout) => Ok(polled(waited?)),
+        // Nobody should have to wait for a person while the daemon goes down.
+        () = surface.stop.cancelled() => Ok(polled(pending.poll(&params.login_id)?)),
+    }
+}
+
+fn polled((login, progress): (Login, Progress)) -> LoginPoll {
+    LoginPoll { status: login.status(), login: progress.login, error: progress.error.map(RpcError::from) }
+}
+
+async fn logout(surface: &Surface, params: LogoutParams) -> Result<LoggedOut, RpcError> {
+    let which = Which { vendor: params.vendor, account: params.account };
+    let (named, login) = named_login(surface, &which).await?;
+    let revoked = surface.logins.logout(&named, params.revoke.unwrap_or(true)).await?;
+    surface.catalogue.forget(&named);
+    Ok(LoggedOut { status: login.status(), revoked })
+}
+
+async fn accounts(surface: &Surface, params: AccountsList) -> Result<Accounts, RpcError> {
+    let which = Which { vendor: params.vendor, account: None };
+    let (named, _) = named_login(surface, &which).await?;
+    Ok(Accounts { accounts: surface.logins.accounts(&named.vendor, &named.account) })
+}
+
+async fn audit_tail(surface: &Surface, params: AuditTail) -> Result<AuditEntries, RpcError> {
+    let (usual, most) = TAIL;
+    let entries = surface.audit.tail(params.limit.unwrap_or(usual).min(most)).await;
+    let failed = |error| RpcError::new(Kind::StorageError, format!("the audit trail could not be read: {error}"));
+    Ok(AuditEntries { entries: entries.map_err(failed)? })
+}
+
+async fn reload(surface: &Surface) -> Result<(), RpcError> {
+    let (reply, answer): (ReloadRequest, _) = tokio::sync::oneshot::channel();
+    let sent = surface.reload.send(reply).await.is_ok();
+    match answer.await {
+        Ok(Ok(())) if sent => Ok(()),
+        Ok(Err(message)) => Err(RpcError::new(Kind::InvalidParams, message).hint("the old configuration stays in force")),
+        _ => Err(LoginError::Stopping.into()),
+    }
+}

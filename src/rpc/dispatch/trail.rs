@@ -1,0 +1,140 @@
+//! What one connection leaves in the audit trail.
+//!
+//! Lending is noted after the answer is out, and a client that asks again and again on one connection
+//! leaves one line and then a count, not a line each: the trail tells who borrowed what and when, and must
+//! not cost more than the lending.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::value::RawValue;
+
+use super::Surface;
+use super::methods::Called;
+use crate::access::audit::{ClientId, Entry};
+use crate::access::peer::Peer;
+use crate::clock::Timestamp;
+use crate::login::Lent;
+use crate::login::directory::Named;
+
+/// How long the same lending on one connection is counted before it is written.
+const SETTLE: Duration = Duration::from_secs(10);
+
+/// Calls that only look, and that clients make over and over.
+const LOOKS: [&str; 8] =
+    ["ping", "info", "status", "login.poll", "login.wait", "accounts.list", "audit.tail", "cancel"];
+
+#[derive(Debug)]
+pub(super) struct Trail {
+    surface: Arc<Surface>,
+    peer: Peer,
+    client: Option<ClientId>,
+    /// Lent since the last write, not yet noted.
+    fresh: Option<Arc<Lent>>,
+    /// The lending noted last, and how often it has been repeated since.
+    noted: Option<(Arc<Lent>, Timestamp, u64)>,
+}
+
+impl Trail {
+    pub(super) fn new(surface: Arc<Surface>, peer: Peer) -> Self {
+        Self { surface, peer, client: None, fresh: None, noted: None }
+    }
+
+    /// The trail of a call that runs beside the connection.
+    pub(super) fn branch(&self) -> Self {
+        Self { surface: Arc::clone(&self.surface), peer: self.peer.clone(), client: self.client.clone(), fresh: None, noted: None }
+    }
+
+    /// A token was put into the answer.
+    pub(super) fn lent(&mut self, lent: &Arc<Lent>) {
+        match &mut self.noted {
+            Some((noted, _, count)) if Arc::ptr_eq(noted, lent) => *count += 1,
+            _ => {
+                self.settle();
+                self.fresh = Some(Arc::clone(lent));
+            }
+        }
+    }
+
+    /// The answers are out.
+    pub(super) fn flushed(&mut self) {
+        let now = self.surface.clock.now();
+        if let Some(lent) = self.fresh.take() {
+            let client = self.client();
+            self.write(client, &lent, None, now);
+            self.noted = Some((lent, now, 0));
+        } else if self.noted.as_ref().is_some_and(|(_, at, count)| *count > 0 && now.since(*at) >= SETTLE) {
+            self.settle();
+        }
+    }
+
+    /// Writes what has only been counted so far.
+    pub(super) fn settle(&mut self) {
+        let client = self.client();
+        let Some((lent, at, count)) = &mut self.noted else { return };
+        if *count == 0 {
+            return;
+        }
+        let (lent, repeated, now) = (Arc::clone(lent), std::mem::take(count), self.surface.clock.now());
+        *at = now;
+        self.write(client, &lent, Some(repeated), now);
+    }
+
+    /// One line about a call that ran beside the connection.
+    pub(super) fn note_call(mut self, method: &str, params: Option<&RawValue>, called: &Called) {
+        if LOOKS.contains(&method) {
+            return;
+        }
+        let outcome = match called {
+            Ok(_) => "ok".to_owned(),
+            Err(error) => super::methods::kind_name(error),
+        };
+        let named = super::methods::meant(&self.surface, params);
+        let generation = called.as_ref().ok().and_then(|(_, generation)| *generation);
+        self.note(method, named, &outcome, generation);
+    }
+
+    /// One line.
+    pub(super) fn note(&mut self, method: &str, named: Option<Named>, outcome: &str, generation: Option<u64>) {
+        let (vendor, account) = named.map(|named| (named.vendor, named.account)).unzip();
+        let entry = Entry {
+            at: self.surface.clock.now(),
+            client: self.client(),
+            method: method.to_owned(),
+            vendor,
+            account,
+            outcome: outcome.to_owned(),
+            generation,
+            count: None,
+        };
+        self.surface.audit.record(entry);
+    }
+
+    fn write(&self, client: ClientId, lent: &Lent, count: Option<u64>, at: Timestamp) {
+        self.surface.audit.record(Entry {
+            at,
+            client,
+            method: "token".to_owned(),
+            vendor: Some(lent.vendor.clone()),
+            account: Some(lent.account.clone()),
+            outcome: "ok".to_owned(),
+            generation: Some(lent.generation),
+            count,
+        });
+    }
+
+    /// Looked up once a connection, and only for one that did something.
+    fn client(&mut self) -> ClientId {
+        let peer = &self.peer;
+        let client = self.client.get_or_insert_with(|| ClientId { pid: peer.pid, uid: peer.uid, exe: peer.exe() });
+        client.clone()
+    }
+}
+
+impl Drop for Trail {
+    fn drop(&mut self) {
+        if self.noted.as_ref().is_some_and(|(_, _, count)| *count > 0) {
+            self.settle();
+        }
+    }
+}
