@@ -1,3 +1,5 @@
 //! What differs between machines.
 pub mod ipc;
 pub mod paths;
+pub mod private;
+pub mod process;

@@ -1,0 +1,32 @@
+//! Files and folders that nobody else may look into.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::path::Path;
+
+/// Makes `dir` and what is missing above it, for the owner alone (0700). One that exists stays as it is.
+///
+/// # Errors
+/// As [`std::fs::create_dir_all`].
+pub fn create_dir(dir: &Path) -> io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.recursive(true).create(dir)
+}
+
+/// Opens a file for appending, made for the owner alone (0600) where it is missing. A link in its
+/// place is not followed.
+///
+/// # Errors
+/// As [`OpenOptions::open`].
+pub fn append(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.append(true).create(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600).custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed());
+    }
+    options.open(path)
+}
