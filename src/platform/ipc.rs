@@ -12,12 +12,18 @@ use interprocess::local_socket::traits::{Stream as _, StreamCommon as _};
 use interprocess::local_socket::{
     ConnectOptions, GenericFilePath, ListenerOptions, Name, Stream as SyncStream, ToFsName as _,
 };
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 
 #[cfg(unix)]
 use unix as system;
 #[cfg(windows)]
 use windows as system;
+
+/// How long a peer whose connection is to end may go on sending before it has to have read why.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// What is read at once of a peer that nobody listens to any more.
+const IGNORED_BYTES: usize = 16 * 1024;
 
 /// Who is at the other end, as the kernel says. The user is unknown where users have no number; the
 /// process where the system does not tell.
@@ -78,6 +84,21 @@ impl Stream {
     /// Whether the other end is gone altogether, rather than only done with sending.
     pub fn hung_up(&self, context: &mut Context<'_>) -> bool {
         system::hung_up(&self.0, context)
+    }
+
+    /// Ends our side and reads on for a moment, so that a peer in the middle of sending gets to read
+    /// what it was answered instead of a broken pipe.
+    pub async fn linger(&mut self) {
+        let reading = async {
+            self.shutdown().await?;
+            let mut ignored = Vec::with_capacity(IGNORED_BYTES);
+            while self.read_buf(&mut ignored).await? > 0 {
+                ignored.clear();
+            }
+            io::Result::Ok(())
+        };
+        // Whatever comes of it, the connection ends here.
+        let _ = tokio::time::timeout(LINGER, reading).await;
     }
 }
 
@@ -146,6 +167,19 @@ impl io::Write for BlockingStream {
 /// As the system's `connect`.
 pub fn connect_blocking(socket: &str) -> io::Result<BlockingStream> {
     ConnectOptions::new().name(name(socket)?).connect_sync().map(BlockingStream)
+}
+
+/// Connects as a client within a runtime: what tests hold many of.
+#[cfg(test)]
+pub(crate) async fn connect(socket: &str) -> io::Result<Stream> {
+    system::connect(socket).await.map(Stream)
+}
+
+/// Connects as another user, says `text` and gives what is answered; nothing where that takes rights
+/// that this process has not.
+#[cfg(test)]
+pub(crate) fn as_another_user(socket: &str, text: &str) -> Option<String> {
+    system::as_another_user(socket, text)
 }
 
 fn name(socket: &str) -> io::Result<Name<'_>> {
@@ -220,6 +254,41 @@ mod unix {
         Ok(listener.inner().accept().await?.0)
     }
 
+    #[cfg(test)]
+    pub(super) async fn connect(socket: &str) -> io::Result<Stream> {
+        Stream::connect(socket).await
+    }
+
+    #[cfg(all(test, target_os = "linux"))]
+    pub(super) fn as_another_user(socket: &str, text: &str) -> Option<String> {
+        use std::io::{Read as _, Write as _};
+        use std::os::unix::net::UnixStream;
+
+        if !rustix::process::geteuid().is_root() {
+            return None;
+        }
+        let path = Path::new(socket);
+        std::fs::set_permissions(path, Permissions::from_mode(0o666)).expect("it is ours");
+        std::fs::set_permissions(path.parent()?, Permissions::from_mode(0o755)).expect("it is ours");
+        // On Linux a user id belongs to a thread, and this one ends right after.
+        let (socket, text) = (socket.to_owned(), text.to_owned());
+        let asking = std::thread::spawn(move || {
+            let nobody = rustix::process::Uid::from_raw(65534);
+            rustix::thread::set_thread_res_uid(nobody, nobody, nobody).expect("root may");
+            let mut stream = UnixStream::connect(socket).expect("the modes allow it");
+            stream.write_all(text.as_bytes()).expect("it is taken");
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).expect("an answer and an end");
+            answer
+        });
+        Some(asking.join().expect("no panic"))
+    }
+
+    #[cfg(all(test, not(target_os = "linux")))]
+    pub(super) fn as_another_user(_: &str, _: &str) -> Option<String> {
+        None
+    }
+
     pub(super) fn credentials(stream: &Stream) -> io::Result<Credentials> {
         let creds = stream.peer_cred()?;
         Ok(Credentials { pid: creds.pid().and_then(|pid| u32::try_from(pid).ok()), uid: Some(creds.uid()) })
@@ -255,6 +324,17 @@ mod windows {
 
     pub(super) async fn accept(listener: &Listener) -> io::Result<Stream> {
         listener.accept().await
+    }
+
+    #[cfg(test)]
+    pub(super) fn as_another_user(_: &str, _: &str) -> Option<String> {
+        None
+    }
+
+    #[cfg(test)]
+    pub(super) async fn connect(socket: &str) -> io::Result<Stream> {
+        use interprocess::local_socket::traits::tokio::Stream as _;
+        Stream::connect(name(socket)?).await
     }
 
     pub(super) fn credentials(stream: &Stream) -> io::Result<Credentials> {

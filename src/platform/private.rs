@@ -30,3 +30,24 @@ pub fn append(path: &Path) -> io::Result<File> {
     }
     options.open(path)
 }
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn what_is_made_is_for_the_owner_alone_and_links_are_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let (inner, file) = (dir.path().join("a/b"), dir.path().join("a/b/file"));
+        create_dir(&inner).unwrap();
+        create_dir(&inner).unwrap();
+        drop(append(&file).unwrap());
+        assert_eq!((mode(&dir.path().join("a")), mode(&inner), mode(&file)), (0o700, 0o700, 0o600));
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        assert!(append(&link).is_err());
+    }
+}
