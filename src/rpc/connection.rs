@@ -12,7 +12,7 @@
 mod budget;
 mod calls;
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;
 
 use std::future::{Future, poll_fn};
 use std::io;

@@ -218,9 +218,22 @@ fn not_json(e: &serde_json::Error) -> RpcError {
 
 /// serde_json's words less the line number, which is always 1 here.
 fn told(e: &serde_json::Error) -> String {
+    format!("{}, at byte {}", words(e), e.column())
+}
+
+/// serde_json's words alone.
+fn words(e: &serde_json::Error) -> String {
     let text = e.to_string();
-    let words = text.split(" at line ").next().unwrap_or(&text);
-    format!("{words}, at byte {}", e.column())
+    text.split(" at line ").next().unwrap_or(&text).to_owned()
+}
+
+/// A call's parameters as the type of its method; none at all count as an empty object.
+///
+/// # Errors
+/// -32602 with what does not fit, an unknown name for instance.
+pub fn named<'a, T: Deserialize<'a>>(params: Option<&'a RawValue>) -> Result<T, RpcError> {
+    serde_json::from_str(params.map_or("{}", RawValue::get))
+        .map_err(|e| RpcError::new(Kind::InvalidParams, format!("The parameters do not fit: {}.", words(&e))))
 }
 
 /// Begins a successful answer; the bytes of the result and [`end_result`] follow.

@@ -221,9 +221,9 @@ impl<S: Session> Calls<S> {
     }
 
     fn cancel(&mut self, params: Option<&RawValue>, out: &mut Vec<u8>) -> Now {
-        let wanted = match serde_json::from_str::<Cancel<'_>>(params.map_or("{}", RawValue::get)) {
+        let wanted = match message::named::<Cancel<'_>>(params) {
             Ok(cancel) => cancel.id,
-            Err(e) => return Now::Error(RpcError::new(Kind::InvalidParams, format!("The parameters do not fit: {e}."))),
+            Err(e) => return Now::Error(e),
         };
         let slow = self.find(&message::id_key(wanted)).and_then(|task| self.slow.remove(&task));
         let found = serde_json::json!({ "cancelled": slow.is_some() });

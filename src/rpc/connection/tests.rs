@@ -21,8 +21,7 @@ use crate::rpc::server::{self, Limits};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What the sessions of one test have in common.
-#[derive(Default)]
-pub(crate) struct Tricks {
+struct Tricks {
     /// Peers turned away.
     refused: AtomicUsize,
     /// Calls of `bulk`.
@@ -36,7 +35,19 @@ pub(crate) struct Tricks {
     flushes: AtomicUsize,
 }
 
-#[derive(Clone)]
+impl Tricks {
+    fn new() -> Self {
+        Self {
+            refused: AtomicUsize::new(0),
+            bulks: AtomicUsize::new(0),
+            dropped: AtomicUsize::new(0),
+            drop_seen: Notify::new(),
+            gate: Semaphore::new(0),
+            flushes: AtomicUsize::new(0),
+        }
+    }
+}
+
 struct TestService(Arc<Tricks>);
 
 struct TestSession {
@@ -136,7 +147,7 @@ impl Daemon {
         let dir = tempfile::tempdir().unwrap();
         let socket = dir.path().join("v.sock").to_str().unwrap().to_owned();
         let listener = Listener::bind(&socket).unwrap();
-        let tricks = Arc::new(Tricks { gate: Semaphore::new(0), ..Tricks::default() });
+        let tricks = Arc::new(Tricks::new());
         let stop = CancellationToken::new();
         let serving =
             tokio::spawn(server::serve(listener, Arc::new(TestService(tricks.clone())), limits, stop.clone()));

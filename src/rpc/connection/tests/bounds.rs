@@ -1,6 +1,7 @@
 //! What one peer may take, and that it takes it from nobody else.
 
 use super::*;
+use crate::rpc::connection::calls::MAX_IN_FLIGHT;
 
 fn padded(id: u64, method: &str, bytes: usize) -> String {
     let padding = "x".repeat(bytes);
@@ -120,10 +121,10 @@ async fn a_batch_too_large_to_wait_is_answered_at_once() {
 async fn calls_in_flight_on_one_connection_are_bounded() {
     let daemon = Daemon::start();
     let mut client = daemon.client().await;
-    for id in 0..=calls::MAX_IN_FLIGHT as u64 {
+    for id in 0..=MAX_IN_FLIGHT as u64 {
         client.call(id, "wait").await;
     }
-    assert_eq!(client.code().await, (calls::MAX_IN_FLIGHT.into(), -32008));
+    assert_eq!(client.code().await, (MAX_IN_FLIGHT.into(), -32008));
     client.echo().await;
 }
 
