@@ -94,7 +94,11 @@ impl Audit {
         let (queue, jobs) = mpsc::channel(QUEUE_ENTRIES);
         let lost = Arc::new(AtomicU64::new(0));
         tokio::spawn(write(jobs, files, lost.clone(), clock));
-        Ok(Self { queue, lost, dir: dir.into() })
+        Ok(Self {
+            queue,
+            lost,
+            dir: dir.into(),
+        })
     }
 
     /// Adds an entry. Never waits and never fails: where the queue is full the entry is lost, and the
@@ -121,12 +125,19 @@ impl Audit {
     pub async fn tail(&self, limit: usize) -> io::Result<Vec<Entry>> {
         self.flush().await;
         let dir = self.dir.clone();
-        tokio::task::spawn_blocking(move || files::newest(&dir, limit.min(MAX_TAIL))).await.map_err(io::Error::other)?
+        tokio::task::spawn_blocking(move || files::newest(&dir, limit.min(MAX_TAIL)))
+            .await
+            .map_err(io::Error::other)?
     }
 }
 
 /// Writes what gathers in the queue, in batches, until all handles are gone.
-async fn write(mut jobs: mpsc::Receiver<Job>, mut files: Files, lost: Arc<AtomicU64>, clock: Clock) {
+async fn write(
+    mut jobs: mpsc::Receiver<Job>,
+    mut files: Files,
+    lost: Arc<AtomicU64>,
+    clock: Clock,
+) {
     let mut gathered = Vec::new();
     let mut failing = false;
     while jobs.recv_many(&mut gathered, BATCH_ENTRIES).await > 0 {
@@ -151,7 +162,9 @@ async fn write(mut jobs: mpsc::Receiver<Job>, mut files: Files, lost: Arc<Atomic
                 (files, outcome)
             });
             // The runtime is shutting down: nothing more can be written.
-            let Ok((returned, outcome)) = writing.await else { return };
+            let Ok((returned, outcome)) = writing.await else {
+                return;
+            };
             files = returned;
             if let Err(e) = &outcome {
                 lost.fetch_add(missing + entries, Ordering::Relaxed);
@@ -169,7 +182,8 @@ async fn write(mut jobs: mpsc::Receiver<Job>, mut files: Files, lost: Arc<Atomic
 }
 
 fn append(lines: &mut Vec<u8>, entry: &Entry) {
-    serde_json::to_writer(&mut *lines, entry).expect("an entry is strings and numbers, and a Vec takes them all");
+    serde_json::to_writer(&mut *lines, entry)
+        .expect("an entry is strings and numbers, and a Vec takes them all");
     lines.push(b'\n');
 }
 
@@ -177,7 +191,10 @@ fn append(lines: &mut Vec<u8>, entry: &Entry) {
 fn gap(at: Timestamp, count: u64) -> Entry {
     Entry {
         at,
-        client: ClientId { pid: Some(std::process::id()), ..ClientId::default() },
+        client: ClientId {
+            pid: Some(std::process::id()),
+            ..ClientId::default()
+        },
         method: "audit".to_owned(),
         vendor: None,
         account: None,
@@ -194,7 +211,11 @@ mod tests {
     fn entry(number: u64) -> Entry {
         Entry {
             at: Timestamp(number),
-            client: ClientId { pid: Some(7), uid: Some(8), exe: Some("/bin/x".into()) },
+            client: ClientId {
+                pid: Some(7),
+                uid: Some(8),
+                exe: Some("/bin/x".into()),
+            },
             method: "token".into(),
             vendor: Some("openai".into()),
             account: Some("default".into()),
@@ -213,7 +234,10 @@ mod tests {
         drop(audit);
         let audit = Audit::open(dir.path(), Clock::System).unwrap();
         audit.record(entry(1000));
-        assert_eq!(audit.tail(5000).await.unwrap(), (0..=1000).map(entry).collect::<Vec<_>>());
+        assert_eq!(
+            audit.tail(5000).await.unwrap(),
+            (0..=1000).map(entry).collect::<Vec<_>>()
+        );
     }
 
     #[tokio::test]
@@ -224,7 +248,11 @@ mod tests {
         let queue = u64::try_from(QUEUE_ENTRIES).unwrap();
         (0..queue + 5).for_each(|number| audit.record(entry(number)));
         let all = audit.tail(MAX_TAIL).await.unwrap();
-        let lost = all.iter().filter(|entry| entry.outcome == "lost").map(|entry| entry.count).collect::<Vec<_>>();
+        let lost = all
+            .iter()
+            .filter(|entry| entry.outcome == "lost")
+            .map(|entry| entry.count)
+            .collect::<Vec<_>>();
         assert_eq!(lost, [Some(5)]);
         assert_eq!(all.len(), QUEUE_ENTRIES + 1);
     }
@@ -237,7 +265,10 @@ mod tests {
         std::fs::remove_dir_all(&kept).unwrap();
         std::fs::write(&kept, "in the way").unwrap();
         let (queue, jobs) = mpsc::channel(8);
-        let failing = Audit { queue, ..audit.clone() };
+        let failing = Audit {
+            queue,
+            ..audit.clone()
+        };
         let files = Files::broken(&kept);
         tokio::spawn(write(jobs, files, failing.lost.clone(), Clock::System));
         failing.record(entry(1));

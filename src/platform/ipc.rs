@@ -3,6 +3,14 @@
 //! Everything above sees one listener and one stream. On Unix the accepted stream is tokio's own,
 //! because its reads go by readiness and save the failing `read` that a try-first loop makes each time.
 
+#[cfg(unix)]
+#[cfg(test)]
+mod tests;
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
+
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -103,13 +111,21 @@ impl Stream {
 }
 
 impl AsyncRead for Stream {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.0).poll_read(cx, buf)
     }
 }
 
 impl AsyncWrite for Stream {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.0).poll_write(cx, buf)
     }
 
@@ -166,7 +182,10 @@ impl io::Write for BlockingStream {
 /// # Errors
 /// As the system's `connect`.
 pub fn connect_blocking(socket: &str) -> io::Result<BlockingStream> {
-    ConnectOptions::new().name(name(socket)?).connect_sync().map(BlockingStream)
+    ConnectOptions::new()
+        .name(name(socket)?)
+        .connect_sync()
+        .map(BlockingStream)
 }
 
 /// Connects as a client within a runtime: what tests hold many of.
@@ -195,212 +214,8 @@ fn from_creds(creds: &interprocess::local_socket::PeerCreds) -> Credentials {
     let uid = creds.euid();
     #[cfg(windows)]
     let uid = None;
-    Credentials { pid: creds.pid().and_then(|pid| u32::try_from(pid).ok()), uid }
-}
-
-#[cfg(unix)]
-mod unix {
-    use std::fs::Permissions;
-    use std::io;
-    use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-    use std::path::Path;
-    use std::pin::pin;
-    use std::task::{Context, Poll};
-
-    use tokio::io::Interest;
-
-    use super::{Credentials, ListenerOptions, name};
-
-    pub(super) use interprocess::os::unix::uds_local_socket::tokio::Listener;
-    pub(super) use tokio::net::UnixStream as Stream;
-
-    /// What `sockaddr_un` holds with its final zero on this system.
-    const LONGEST_PATH: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
-
-    pub(super) fn bind(socket: &str) -> io::Result<Listener> {
-        if socket.len() > LONGEST_PATH {
-            let why = format!(
-                "a socket's path has at most {LONGEST_PATH} bytes and this one has {}: \
-                 set VALETKEY_SOCKET or daemon.socket to a shorter one",
-                socket.len()
-            );
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
-        }
-        let path = Path::new(socket);
-        if let Some(dir) = path.parent().filter(|dir| !dir.as_os_str().is_empty()) {
-            crate::platform::private::create_dir(dir)?;
-        }
-        remove_stale(path)?;
-        let options = ListenerOptions::new().name(name(socket)?);
-        // Linux takes the mode before the name appears. Elsewhere a moment passes with the umask's
-        // mode; the folder and the check of each caller's uid stand guard meanwhile.
-        #[cfg(target_os = "linux")]
-        let options = interprocess::os::unix::local_socket::ListenerOptionsExt::mode(options, 0o600);
-        let listener = options.create_tokio_as::<Listener>()?;
-        std::fs::set_permissions(path, Permissions::from_mode(0o600))?;
-        Ok(listener)
-    }
-
-    fn remove_stale(path: &Path) -> io::Result<()> {
-        match std::fs::symlink_metadata(path) {
-            Ok(found) if found.file_type().is_socket() => std::fs::remove_file(path),
-            Ok(_) => Err(io::Error::new(io::ErrorKind::AlreadyExists, "something that is no socket is in the way")),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(e) => Err(e),
-        }
-    }
-
-    pub(super) async fn accept(listener: &Listener) -> io::Result<Stream> {
-        Ok(listener.inner().accept().await?.0)
-    }
-
-    #[cfg(test)]
-    pub(super) async fn connect(socket: &str) -> io::Result<Stream> {
-        Stream::connect(socket).await
-    }
-
-    #[cfg(all(test, target_os = "linux"))]
-    pub(super) fn as_another_user(socket: &str, text: &str) -> Option<String> {
-        use std::io::{Read as _, Write as _};
-        use std::os::unix::net::UnixStream;
-
-        if !rustix::process::geteuid().is_root() {
-            return None;
-        }
-        let path = Path::new(socket);
-        std::fs::set_permissions(path, Permissions::from_mode(0o666)).expect("it is ours");
-        std::fs::set_permissions(path.parent()?, Permissions::from_mode(0o755)).expect("it is ours");
-        // On Linux a user id belongs to a thread, and this one ends right after.
-        let (socket, text) = (socket.to_owned(), text.to_owned());
-        let asking = std::thread::spawn(move || {
-            let nobody = rustix::process::Uid::from_raw(65534);
-            rustix::thread::set_thread_res_uid(nobody, nobody, nobody).expect("root may");
-            let mut stream = UnixStream::connect(socket).expect("the modes allow it");
-            stream.write_all(text.as_bytes()).expect("it is taken");
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer).expect("an answer and an end");
-            answer
-        });
-        Some(asking.join().expect("no panic"))
-    }
-
-    #[cfg(all(test, not(target_os = "linux")))]
-    pub(super) fn as_another_user(_: &str, _: &str) -> Option<String> {
-        None
-    }
-
-    pub(super) fn credentials(stream: &Stream) -> io::Result<Credentials> {
-        let creds = stream.peer_cred()?;
-        Ok(Credentials { pid: creds.pid().and_then(|pid| u32::try_from(pid).ok()), uid: Some(creds.uid()) })
-    }
-
-    pub(super) fn hung_up(stream: &Stream, context: &mut Context<'_>) -> bool {
-        // A peer that only stopped sending closes our reading side; one that closed, both.
-        let ready = pin!(stream.ready(Interest::READABLE | Interest::WRITABLE));
-        matches!(ready.poll(context), Poll::Ready(Ok(ready)) if ready.is_write_closed())
-    }
-}
-
-#[cfg(windows)]
-mod windows {
-    use std::io;
-    use std::task::Context;
-
-    use interprocess::local_socket::traits::StreamCommon as _;
-    use interprocess::local_socket::traits::tokio::Listener as _;
-    use interprocess::os::windows::local_socket::ListenerOptionsExt as _;
-    use interprocess::os::windows::security_descriptor::SecurityDescriptor;
-    use widestring::u16cstr;
-
-    use super::{Credentials, ListenerOptions, from_creds, name};
-
-    pub(super) use interprocess::local_socket::tokio::{Listener, Stream};
-
-    pub(super) fn bind(socket: &str) -> io::Result<Listener> {
-        // Protected, and with one entry: all rights for the owner, who is whoever makes the pipe.
-        let owner_only = SecurityDescriptor::deserialize(u16cstr!("D:P(A;;GA;;;OW)"))?;
-        ListenerOptions::new().name(name(socket)?).security_descriptor(owner_only).create_tokio()
-    }
-
-    pub(super) async fn accept(listener: &Listener) -> io::Result<Stream> {
-        listener.accept().await
-    }
-
-    #[cfg(test)]
-    pub(super) fn as_another_user(_: &str, _: &str) -> Option<String> {
-        None
-    }
-
-    #[cfg(test)]
-    pub(super) async fn connect(socket: &str) -> io::Result<Stream> {
-        use interprocess::local_socket::traits::tokio::Stream as _;
-        Stream::connect(name(socket)?).await
-    }
-
-    pub(super) fn credentials(stream: &Stream) -> io::Result<Credentials> {
-        Ok(from_creds(&stream.peer_creds()?))
-    }
-
-    /// Pipes close in both directions at once.
-    pub(super) fn hung_up(_: &Stream, _: &mut Context<'_>) -> bool {
-        true
-    }
-}
-
-#[cfg(unix)]
-#[cfg(test)]
-mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
-    use super::*;
-
-    fn mode(path: &std::path::Path) -> u32 {
-        std::fs::metadata(path).unwrap().permissions().mode() & 0o777
-    }
-
-    #[tokio::test]
-    async fn the_socket_and_its_folder_are_for_the_owner_alone() {
-        let dir = tempfile::tempdir().unwrap();
-        let socket = dir.path().join("run/here/v.sock");
-        let listener = Listener::bind(socket.to_str().unwrap()).unwrap();
-        assert_eq!((mode(&socket), mode(socket.parent().unwrap())), (0o600, 0o700));
-        drop(listener);
-        assert!(!socket.exists(), "an orderly end leaves no stale socket");
-    }
-
-    #[tokio::test]
-    async fn a_stale_socket_is_replaced_and_anything_else_is_not() {
-        let dir = tempfile::tempdir().unwrap();
-        let socket = dir.path().join("v.sock");
-        drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
-        assert!(socket.exists());
-        Listener::bind(socket.to_str().unwrap()).unwrap();
-        std::fs::write(&socket, "precious").unwrap();
-        let error = Listener::bind(socket.to_str().unwrap()).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
-        assert_eq!(std::fs::read(&socket).unwrap(), b"precious");
-    }
-
-    #[tokio::test]
-    async fn a_path_too_long_is_refused_with_what_to_do() {
-        let dir = tempfile::tempdir().unwrap();
-        let socket = dir.path().join("x".repeat(120));
-        let error = Listener::bind(socket.to_str().unwrap()).unwrap_err().to_string();
-        assert!(error.contains("VALETKEY_SOCKET"), "{error}");
-    }
-
-    #[tokio::test]
-    async fn an_inherited_socket_accepts_and_its_file_stays() {
-        let dir = tempfile::tempdir().unwrap();
-        let socket = dir.path().join("v.sock");
-        let opened = std::os::unix::net::UnixListener::bind(&socket).unwrap();
-        let listener = Listener::inherited(opened.into()).unwrap();
-        let client = connect_blocking(socket.to_str().unwrap()).unwrap();
-        let stream = listener.accept().await.unwrap();
-        let me = Credentials { pid: Some(std::process::id()), uid: crate::platform::process::own_uid() };
-        assert_eq!(stream.credentials().unwrap(), me);
-        assert_eq!(client.credentials().unwrap(), me);
-        drop(listener);
-        assert!(socket.exists());
+    Credentials {
+        pid: creds.pid().and_then(|pid| u32::try_from(pid).ok()),
+        uid,
     }
 }

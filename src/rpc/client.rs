@@ -71,13 +71,24 @@ impl Client {
     /// # Errors
     /// See [`ClientError`].
     pub fn connect(socket: &str) -> Result<Self, ClientError> {
-        let unreachable = |source| ClientError::Unreachable { socket: socket.to_owned(), source };
+        let unreachable = |source| ClientError::Unreachable {
+            socket: socket.to_owned(),
+            source,
+        };
         let stream = ipc::connect_blocking(socket).map_err(unreachable)?;
         let server = stream.credentials().map_err(unreachable)?;
         if server.uid != process::own_uid() {
-            return Err(ClientError::ForeignServer { socket: socket.to_owned(), uid: server.uid });
+            return Err(ClientError::ForeignServer {
+                socket: socket.to_owned(),
+                uid: server.uid,
+            });
         }
-        Ok(Self { stream, input: Lines::new(MAX_ANSWER_BYTES), last_id: 0, timeout: None })
+        Ok(Self {
+            stream,
+            input: Lines::new(MAX_ANSWER_BYTES),
+            last_id: 0,
+            timeout: None,
+        })
     }
 
     /// Bounds the whole of each later call. Named pipes know no such bound; there it has no effect.
@@ -89,7 +100,11 @@ impl Client {
     ///
     /// # Errors
     /// See [`CallError`].
-    pub fn call<P: Serialize, R: DeserializeOwned>(&mut self, method: &str, params: &P) -> Result<R, CallError> {
+    pub fn call<P: Serialize, R: DeserializeOwned>(
+        &mut self,
+        method: &str,
+        params: &P,
+    ) -> Result<R, CallError> {
         let mut line = Vec::new();
         let result = self.exchange(method, params, &mut line, &mut |_, _| {})?;
         serde_json::from_str(result.get()).map_err(|e| CallError::Garbled(e.to_string()))
@@ -107,14 +122,18 @@ impl Client {
         on_notification: &mut dyn FnMut(&str, &RawValue),
     ) -> Result<Box<RawValue>, CallError> {
         let mut line = Vec::new();
-        self.exchange(method, &params, &mut line, on_notification).map(ToOwned::to_owned)
+        self.exchange(method, &params, &mut line, on_notification)
+            .map(ToOwned::to_owned)
     }
 
     /// Waits for the next notification, for instance after `subscribe`.
     ///
     /// # Errors
     /// See [`CallError`]; never `Refused`.
-    pub fn next_notification(&mut self, on_notification: &mut dyn FnMut(&str, &RawValue)) -> Result<(), CallError> {
+    pub fn next_notification(
+        &mut self,
+        on_notification: &mut dyn FnMut(&str, &RawValue),
+    ) -> Result<(), CallError> {
         let deadline = self.timeout.map(|timeout| Instant::now() + timeout);
         loop {
             let line = self.read_line(deadline)?;
@@ -134,7 +153,8 @@ impl Client {
     ) -> Result<&'a RawValue, CallError> {
         self.last_id += 1;
         let id = self.last_id;
-        message::write_call(line, Some(id), method, params).map_err(|e| CallError::Garbled(e.to_string()))?;
+        message::write_call(line, Some(id), method, params)
+            .map_err(|e| CallError::Garbled(e.to_string()))?;
         line.push(b'\n');
         let deadline = self.timeout.map(|timeout| Instant::now() + timeout);
         self.bound(deadline)?;
@@ -151,7 +171,10 @@ impl Client {
                     on_notification(&method, params.unwrap_or(RawValue::NULL));
                 }
                 // Refused before the id was read; only the call at hand can be meant.
-                Incoming::Answer { id: seen, outcome: Err(error) } if seen.get() == "null" => {
+                Incoming::Answer {
+                    id: seen,
+                    outcome: Err(error),
+                } if seen.get() == "null" => {
                     return Err(CallError::Refused(error));
                 }
                 Incoming::Answer { id: seen, .. } if seen.get() == id.to_string() => break,
@@ -161,7 +184,9 @@ impl Client {
         }
         match understood(line)? {
             Incoming::Answer { outcome, .. } => outcome.map_err(CallError::Refused),
-            Incoming::Notification { .. } => Err(CallError::Garbled("an answer turned into a notification".into())),
+            Incoming::Notification { .. } => Err(CallError::Garbled(
+                "an answer turned into a notification".into(),
+            )),
         }
     }
 
@@ -188,7 +213,9 @@ impl Client {
 
     /// Lets no read or write outlast the deadline. Costs nothing where there is none.
     fn bound(&self, deadline: Option<Instant>) -> Result<(), CallError> {
-        let Some(deadline) = deadline else { return Ok(()) };
+        let Some(deadline) = deadline else {
+            return Ok(());
+        };
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Err(CallError::Lost(io::ErrorKind::TimedOut.into()));

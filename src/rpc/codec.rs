@@ -8,8 +8,9 @@
 /// What a quiet connection keeps: an ordinary request fits, and a thousand silent ones cost a megabyte.
 const SMALL_BYTES: usize = 1024;
 
-/// The largest buffer kept after the message that needed it.
-const KEPT_BYTES: usize = 64 * 1024;
+/// The largest buffer kept after the message that needed it, and what a client that pipelines is
+/// read in at once.
+const KEPT_BYTES: usize = 16 * 1024;
 
 /// What [`Lines::next`] finds.
 #[derive(Debug, PartialEq, Eq)]
@@ -38,39 +39,64 @@ impl Lines {
     /// An empty buffer for lines of at most `longest` bytes.
     #[must_use]
     pub fn new(longest: usize) -> Self {
-        Self { bytes: Vec::new(), start: 0, scanned: 0, longest, skipping: false }
+        Self {
+            bytes: Vec::new(),
+            start: 0,
+            scanned: 0,
+            longest,
+            skipping: false,
+        }
     }
 
     /// The buffer, with room to read into. Only ever append to it.
     pub fn space(&mut self) -> &mut Vec<u8> {
+        // The last read may have left something behind for want of room: there is much to come.
+        let filled = self.bytes.len() == self.bytes.capacity();
         if self.start > 0 {
             // What is moved is a line's beginning, which then stands at the front: moved once only.
             self.bytes.drain(..self.start);
             self.scanned -= self.start;
             self.start = 0;
         }
-        if self.bytes.capacity() > KEPT_BYTES && self.bytes.len() <= SMALL_BYTES {
+        let held = self.bytes.len();
+        if self.bytes.capacity() > KEPT_BYTES && held <= SMALL_BYTES {
             self.bytes.shrink_to(SMALL_BYTES);
         }
-        let held = self.bytes.len();
-        if self.bytes.capacity() - held < SMALL_BYTES / 2 {
+        let capacity = self.bytes.capacity();
+        let room = if filled {
+            (2 * capacity).clamp(SMALL_BYTES, KEPT_BYTES)
+        } else {
+            SMALL_BYTES / 2
+        };
+        if capacity - held < room {
             // Doubling keeps copying linear; the bound keeps doubling from overshooting it.
             let left = self.longest.saturating_sub(held).max(SMALL_BYTES);
-            self.bytes.reserve_exact(held.max(SMALL_BYTES).min(left));
+            self.bytes
+                .reserve_exact(held.max(room).max(SMALL_BYTES).min(left));
         }
         &mut self.bytes
     }
 
     /// The next line, blank ones passed over.
-    #[allow(clippy::should_implement_trait, reason = "a line borrows from the buffer, as an iterator's item cannot")]
+    #[allow(
+        clippy::should_implement_trait,
+        reason = "a line borrows from the buffer, as an iterator's item cannot"
+    )]
     pub fn next(&mut self) -> Next<'_> {
         loop {
-            let Some(length) = self.bytes[self.scanned..].iter().position(|byte| *byte == b'\n') else {
+            let Some(length) = self.bytes[self.scanned..]
+                .iter()
+                .position(|byte| *byte == b'\n')
+            else {
                 self.scanned = self.bytes.len();
                 if self.skipping {
                     self.start = self.scanned;
                 }
-                return if self.pending() > self.longest { Next::TooLong } else { Next::More };
+                return if self.pending() > self.longest {
+                    Next::TooLong
+                } else {
+                    Next::More
+                };
             };
             let (start, end) = (self.start, self.scanned + length);
             if std::mem::take(&mut self.skipping) {
@@ -131,7 +157,11 @@ mod tests {
         let mut lines = Lines::new(longest);
         let mut seen = Vec::new();
         let mut rest = input;
-        for cut in cuts.iter().map(|cut| cut % (input.len() + 1)).chain([usize::MAX]) {
+        for cut in cuts
+            .iter()
+            .map(|cut| cut % (input.len() + 1))
+            .chain([usize::MAX])
+        {
             let (now, later) = rest.split_at(cut.min(rest.len()));
             rest = later;
             lines.space().extend_from_slice(now);
@@ -156,7 +186,10 @@ mod tests {
     #[test]
     fn the_longest_line_is_taken_and_one_byte_more_is_not() {
         assert_eq!(found(b"12345\n", &[], 5), (vec![b"12345".to_vec()], false));
-        assert_eq!(found(b"a\n123456\nb\n", &[], 5), (vec![b"a".to_vec()], true));
+        assert_eq!(
+            found(b"a\n123456\nb\n", &[], 5),
+            (vec![b"a".to_vec()], true)
+        );
         assert_eq!(found(b"123456", &[], 5), (vec![], true));
     }
 

@@ -11,6 +11,7 @@
 
 mod budget;
 mod calls;
+mod session;
 #[cfg(test)]
 mod tests;
 
@@ -21,8 +22,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use serde::Serialize;
-use serde_json::value::RawValue;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Sleep};
@@ -35,9 +34,10 @@ use crate::access::peer::Peer;
 use crate::http;
 use crate::platform::ipc::Stream;
 
-use budget::Charge;
 pub(super) use budget::Budget;
+use budget::Charge;
 use calls::Calls;
+pub use session::{Gone, Later, Now, Outbox, Service, Session};
 
 /// Answers waiting to be written, above which nothing more is taken on. A pipelining client gets its
 /// answers in writes of about this size.
@@ -53,87 +53,12 @@ const UNCOUNTED_BYTES: usize = 4 * 1024;
 /// Notifications waiting for a slow reader, before whoever sends them waits too.
 const OUTBOX_LINES: usize = 64;
 
-/// How often a peer that has stopped sending is looked at, while it is owed answers, to see whether
-/// it is still there. Only such peers cost a timer.
+/// How often a peer that is not read from any more is looked at, while it is owed answers, to see
+/// whether it is still there. Only such peers cost a timer.
 const HANG_UP_CHECK: Duration = Duration::from_millis(200);
 
 /// How long a peer that is refused may take to say its first byte, which tells its dialect.
 const REFUSAL_PATIENCE: Duration = Duration::from_secs(5);
-
-/// What accepts connections: makes one [`Session`] for each peer that speaks in lines.
-pub trait Service: Send + Sync + 'static {
-    /// The behaviour of one connection.
-    type Session: Session;
-
-    /// A peer of our own user has said its first byte. `outbox` reaches it for as long as it stays.
-    fn open(&self, peer: Peer, outbox: Outbox) -> Self::Session;
-
-    /// A peer of another user was turned away.
-    fn refused(&self, peer: &Peer);
-}
-
-/// What one connection's calls do.
-pub trait Session: Send + 'static {
-    /// Tries to answer without waiting; where that works, appends the bytes of the `result` member.
-    fn now(&mut self, method: &str, params: Option<&RawValue>, result: &mut Vec<u8>) -> Now;
-
-    /// Answers by waiting. The future is dropped when the call is cancelled or the peer is gone.
-    fn later(&mut self, method: &str, params: Option<&RawValue>) -> Later;
-
-    /// Answers given by [`Self::now`] have been written to the peer: time for bookkeeping that must
-    /// delay nobody.
-    fn flushed(&mut self) {}
-
-    /// Whether the method sends notifications before its answer, for which a batch has no place.
-    fn streams(&self, method: &str) -> bool {
-        let _ = method;
-        false
-    }
-}
-
-/// What [`Session::now`] came to.
-#[derive(Debug)]
-pub enum Now {
-    /// The result is appended.
-    Done,
-    /// Refused.
-    Error(RpcError),
-    /// It takes waiting, and nothing is appended: [`Session::later`] is to be asked.
-    Later,
-}
-
-/// A call under way.
-pub type Later = Pin<Box<dyn Future<Output = Result<Box<RawValue>, RpcError>> + Send>>;
-
-/// Sends notifications to one peer.
-#[derive(Clone, Debug)]
-pub struct Outbox(mpsc::Sender<Vec<u8>>);
-
-/// The peer is gone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the peer is gone")]
-pub struct Gone;
-
-impl Outbox {
-    /// Sends a notification, and waits while the peer is slow to read.
-    ///
-    /// # Errors
-    /// [`Gone`] when there is nobody to read it any more.
-    ///
-    /// # Panics
-    /// Where `params` cannot be written as JSON, which is a defect of the caller's type.
-    pub async fn notify(&self, method: &str, params: &impl Serialize) -> Result<(), Gone> {
-        let mut line = Vec::new();
-        message::write_notification(&mut line, method, params).expect("parameters are plain data");
-        line.push(b'\n');
-        self.0.send(line).await.map_err(|_| Gone)
-    }
-
-    /// Resolves when the peer is gone: the end of whatever was done for it alone.
-    pub async fn gone(&self) {
-        self.0.closed().await;
-    }
-}
 
 /// What a connection is served with.
 pub(super) struct Terms<S> {
@@ -152,13 +77,8 @@ pub(super) enum Refusal {
     Crowd,
 }
 
-/// Serves one peer until it or we are done.
-pub(super) async fn run<S: Service>(mut stream: Stream, terms: &Terms<S>) {
-    let Ok(peer) = Peer::of(&stream) else { return };
-    if !peer.is_me() {
-        terms.service.refused(&peer);
-        return refuse(stream, Refusal::Stranger).await;
-    }
+/// Serves one peer of our own user until it or we are done.
+pub(super) async fn run<S: Service>(mut stream: Stream, peer: Peer, terms: &Terms<S>) {
     let mut input = Lines::new(terms.longest_line);
     let first = tokio::select! {
         biased;
@@ -191,7 +111,9 @@ pub(super) async fn run<S: Service>(mut stream: Stream, terms: &Terms<S>) {
 
 /// The first byte decides the dialect.
 fn speaks_http(input: &[u8]) -> bool {
-    input.first().is_some_and(|byte| !matches!(byte, b'{' | b'[' | b' ' | b'\t' | b'\r' | b'\n'))
+    input
+        .first()
+        .is_some_and(|byte| !matches!(byte, b'{' | b'[' | b' ' | b'\t' | b'\r' | b'\n'))
 }
 
 /// Turns a peer away in the dialect of its first byte.
@@ -209,7 +131,10 @@ pub(super) async fn refuse(mut stream: Stream, refusal: Refusal) {
         return http::refuse(stream, first, answer).await;
     }
     let error = match refusal {
-        Refusal::Stranger => RpcError::new(Kind::Denied, "This daemon serves the user it runs as, and nobody else."),
+        Refusal::Stranger => RpcError::new(
+            Kind::Denied,
+            "This daemon serves the user it runs as, and nobody else.",
+        ),
         Refusal::Crowd => overloaded("Too many clients are connected; try again shortly."),
     };
     let mut line = Vec::new();
@@ -278,8 +203,11 @@ impl<S: Session> Connection<S> {
                 }
                 Next::TooLong => {
                     self.overlong = true;
-                    let error = RpcError::new(Kind::InvalidRequest, "The line is too long; the connection ends.")
-                        .hint("`daemon.max_message_bytes` sets how long a line may be.");
+                    let error = RpcError::new(
+                        Kind::InvalidRequest,
+                        "The line is too long; the connection ends.",
+                    )
+                    .hint("`daemon.max_message_bytes` sets how long a line may be.");
                     self.refuse_line(&error);
                 }
                 Next::More => break,
@@ -299,11 +227,17 @@ impl<S: Session> Connection<S> {
     /// Counts what is held of a line not yet complete, or gives the line up where that is too much.
     fn count_input(&mut self) {
         let pending = self.input.pending();
-        let counted = if pending > UNCOUNTED_BYTES { pending } else { 0 };
+        let counted = if pending > UNCOUNTED_BYTES {
+            pending
+        } else {
+            0
+        };
         if !self.charge.set(counted) {
             self.input.skip();
             self.charge.set(0);
-            self.refuse_line(&overloaded("Too many bytes are in flight; try again shortly."));
+            self.refuse_line(&overloaded(
+                "Too many bytes are in flight; try again shortly.",
+            ));
         }
     }
 
@@ -332,27 +266,42 @@ impl<S: Session> Connection<S> {
                 self.stopping = true;
                 progress = true;
             } else if !self.ended
-                && let Poll::Ready(read) = pin!(self.stream.read_buf(self.input.space())).poll(context)
+                && let Poll::Ready(read) =
+                    pin!(self.stream.read_buf(self.input.space())).poll(context)
             {
                 self.ended = read? == 0;
                 progress = true;
             }
         }
-        if self.ended && !self.calls.idle() {
+        if (self.ended || self.stopping) && !self.calls.idle() {
             ready!(self.poll_present(context, &mut progress))?;
         }
-        if progress { Poll::Ready(Ok(())) } else { Poll::Pending }
+        if progress {
+            Poll::Ready(Ok(()))
+        } else {
+            Poll::Pending
+        }
     }
 
-    /// A peer that stopped sending may wait for answers or be gone; its work is not to be done for nobody.
-    fn poll_present(&mut self, context: &mut Context<'_>, progress: &mut bool) -> Poll<io::Result<()>> {
+    /// A peer that is not read from may wait for answers or be gone; its work is not to be done for nobody.
+    fn poll_present(
+        &mut self,
+        context: &mut Context<'_>,
+        progress: &mut bool,
+    ) -> Poll<io::Result<()>> {
         loop {
             if self.stream.hung_up(context) {
                 return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
             }
-            let check = self.check.get_or_insert_with(|| Box::pin(tokio::time::sleep(HANG_UP_CHECK)));
+            let check = self
+                .check
+                .get_or_insert_with(|| Box::pin(tokio::time::sleep(HANG_UP_CHECK)));
             if check.as_mut().poll(context).is_pending() {
-                return if *progress { Poll::Ready(Ok(())) } else { Poll::Pending };
+                return if *progress {
+                    Poll::Ready(Ok(()))
+                } else {
+                    Poll::Pending
+                };
             }
             check.as_mut().reset(Instant::now() + HANG_UP_CHECK);
         }

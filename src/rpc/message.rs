@@ -40,9 +40,14 @@ impl Call<'_> {
     /// The refusal due to parameters given as a list: methods here know theirs by name only.
     #[must_use]
     pub fn positional(&self) -> Option<RpcError> {
-        let list = self.params.is_some_and(|params| params.get().starts_with('['));
+        let list = self
+            .params
+            .is_some_and(|params| params.get().starts_with('['));
         list.then(|| {
-            RpcError::new(Kind::InvalidParams, "Parameters go by name: send an object, not a list.")
+            RpcError::new(
+                Kind::InvalidParams,
+                "Parameters go by name: send an object, not a list.",
+            )
         })
     }
 }
@@ -86,7 +91,10 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de Raw
 /// empty or overlong batch (-32600). The answer's id is `null`.
 pub fn parse(line: &[u8]) -> Result<Message<'_>, RpcError> {
     let text = std::str::from_utf8(line).map_err(|e| {
-        RpcError::new(Kind::ParseError, format!("The line is not UTF-8 (at byte {}).", e.valid_up_to()))
+        RpcError::new(
+            Kind::ParseError,
+            format!("The line is not UTF-8 (at byte {}).", e.valid_up_to()),
+        )
     })?;
     if text.trim_ascii_start().starts_with('[') {
         return batch(text).map(Message::Batch);
@@ -116,7 +124,10 @@ fn members(text: &str) -> Result<Members<'_>, RpcError> {
             // A repeated member stops the reading early, so the rest of the line is yet to be checked.
             Err(e) if e.is_data() => {
                 serde_json::from_str::<IgnoredAny>(text).map_err(|e| not_json(&e))?;
-                return Err(RpcError::new(Kind::InvalidRequest, format!("Not a request: {}.", told(&e))));
+                return Err(RpcError::new(
+                    Kind::InvalidRequest,
+                    format!("Not a request: {}.", told(&e)),
+                ));
             }
             Err(e) => return Err(not_json(&e)),
         }
@@ -128,21 +139,36 @@ fn members(text: &str) -> Result<Members<'_>, RpcError> {
 fn judge<'a>(members: &Members<'a>) -> Result<Call<'a>, Invalid<'a>> {
     let id = match members.id {
         Some(id) if !matches!(id.get().as_bytes()[0], b'"' | b'-' | b'0'..=b'9' | b'n') => {
-            return Err(Invalid { id: None, error: invalid_request("`id` is a string, a number or null") });
+            return Err(Invalid {
+                id: None,
+                error: invalid_request("`id` is a string, a number or null"),
+            });
         }
         id => id,
     };
-    let refuse = |why: &str| Err(Invalid { id, error: invalid_request(why) });
+    let refuse = |why: &str| {
+        Err(Invalid {
+            id,
+            error: invalid_request(why),
+        })
+    };
     if members.jsonrpc.and_then(string).as_deref() != Some("2.0") {
         return refuse("`jsonrpc` must be \"2.0\"");
     }
     let Some(method) = members.method.and_then(string) else {
         return refuse("`method` must be a string");
     };
-    if members.params.is_some_and(|params| !params.get().starts_with(['{', '['])) {
+    if members
+        .params
+        .is_some_and(|params| !params.get().starts_with(['{', '[']))
+    {
         return refuse("`params` must be an object");
     }
-    Ok(Call { id, method, params: members.params })
+    Ok(Call {
+        id,
+        method,
+        params: members.params,
+    })
 }
 
 /// The elements of a batch, unjudged.
@@ -181,7 +207,9 @@ impl<'de> Deserialize<'de> for Elements<'de> {
 fn batch(text: &str) -> Result<Vec<&RawValue>, RpcError> {
     let Elements(elements, more) = serde_json::from_str(text).map_err(|e| not_json(&e))?;
     if more {
-        return Err(invalid_request(&format!("a batch holds at most {MAX_BATCH} requests")));
+        return Err(invalid_request(&format!(
+            "a batch holds at most {MAX_BATCH} requests"
+        )));
     }
     if elements.is_empty() {
         return Err(invalid_request("a batch holds at least one request"));
@@ -213,7 +241,10 @@ fn invalid_request(why: &str) -> RpcError {
 }
 
 fn not_json(e: &serde_json::Error) -> RpcError {
-    RpcError::new(Kind::ParseError, format!("The line is not JSON: {}.", told(e)))
+    RpcError::new(
+        Kind::ParseError,
+        format!("The line is not JSON: {}.", told(e)),
+    )
 }
 
 /// serde_json's words less the line number, which is always 1 here.
@@ -232,8 +263,12 @@ fn words(e: &serde_json::Error) -> String {
 /// # Errors
 /// -32602 with what does not fit, an unknown name for instance.
 pub fn named<'a, T: Deserialize<'a>>(params: Option<&'a RawValue>) -> Result<T, RpcError> {
-    serde_json::from_str(params.map_or("{}", RawValue::get))
-        .map_err(|e| RpcError::new(Kind::InvalidParams, format!("The parameters do not fit: {}.", words(&e))))
+    serde_json::from_str(params.map_or("{}", RawValue::get)).map_err(|e| {
+        RpcError::new(
+            Kind::InvalidParams,
+            format!("The parameters do not fit: {}.", words(&e)),
+        )
+    })
 }
 
 /// Begins a successful answer; the bytes of the result and [`end_result`] follow.
@@ -253,7 +288,8 @@ pub fn write_error(out: &mut Vec<u8>, id: Option<&str>, error: &RpcError) {
     out.extend_from_slice(br#"{"jsonrpc":"2.0","id":"#);
     out.extend_from_slice(id.unwrap_or("null").as_bytes());
     out.extend_from_slice(br#","error":"#);
-    serde_json::to_writer(&mut *out, error).expect("an error is strings and numbers, and a Vec takes them all");
+    serde_json::to_writer(&mut *out, error)
+        .expect("an error is strings and numbers, and a Vec takes them all");
     out.push(b'}');
 }
 
@@ -261,7 +297,11 @@ pub fn write_error(out: &mut Vec<u8>, id: Option<&str>, error: &RpcError) {
 ///
 /// # Errors
 /// Where `params` cannot be written as JSON.
-pub fn write_notification(out: &mut Vec<u8>, method: &str, params: &impl Serialize) -> serde_json::Result<()> {
+pub fn write_notification(
+    out: &mut Vec<u8>,
+    method: &str,
+    params: &impl Serialize,
+) -> serde_json::Result<()> {
     write_call(out, None, method, params)
 }
 
@@ -283,7 +323,15 @@ pub fn write_call(
         method: &'a str,
         params: &'a P,
     }
-    serde_json::to_writer(out, &Wire { jsonrpc: "2.0", id, method, params })
+    serde_json::to_writer(
+        out,
+        &Wire {
+            jsonrpc: "2.0",
+            id,
+            method,
+            params,
+        },
+    )
 }
 
 /// What a client reads.
@@ -312,7 +360,10 @@ pub enum Incoming<'a> {
 pub fn incoming(line: &str) -> Result<Incoming<'_>, String> {
     let members: Members<'_> = serde_json::from_str(line).map_err(|e| told(&e))?;
     if let (None, Some(method)) = (members.id, members.method.and_then(string)) {
-        return Ok(Incoming::Notification { method, params: members.params });
+        return Ok(Incoming::Notification {
+            method,
+            params: members.params,
+        });
     }
     let id = members.id.ok_or("neither `id` nor `method`")?;
     let outcome = match (members.result, members.error) {

@@ -8,10 +8,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::connection::{self, Budget, Refusal, Service, Terms};
+use crate::access::peer::Peer;
 use crate::platform::ipc::{Listener, Stream};
 
-/// Connections over the limit that are told so at once; those beyond are closed without a word, so
-/// that not even refusing can pile up.
+/// Connections being turned away at once; those beyond are closed without a word, so that not even
+/// refusing can pile up.
 const MAX_REFUSALS: usize = 64;
 
 /// The first and the longest pause after an `accept` that failed, as it does over and over while the
@@ -31,13 +32,22 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_clients: 1024, max_message_bytes: 64 << 20, max_inflight_bytes: 128 << 20 }
+        Self {
+            max_clients: 1024,
+            max_message_bytes: 64 << 20,
+            max_inflight_bytes: 128 << 20,
+        }
     }
 }
 
 /// Serves until `stop` fires and every connection has been answered what it is owed. How long that
 /// may take is for the caller to bound.
-pub async fn serve<S: Service>(listener: Listener, service: Arc<S>, limits: Limits, stop: CancellationToken) {
+pub async fn serve<S: Service>(
+    listener: Listener,
+    service: Arc<S>,
+    limits: Limits,
+    stop: CancellationToken,
+) {
     let server = Server {
         terms: Arc::new(Terms {
             service,
@@ -45,7 +55,9 @@ pub async fn serve<S: Service>(listener: Listener, service: Arc<S>, limits: Limi
             budget: Budget::new(limits.max_inflight_bytes),
             stop: stop.clone(),
         }),
-        clients: Arc::new(Semaphore::new(limits.max_clients.min(Semaphore::MAX_PERMITS))),
+        clients: Arc::new(Semaphore::new(
+            limits.max_clients.min(Semaphore::MAX_PERMITS),
+        )),
         refusals: Arc::new(Semaphore::new(MAX_REFUSALS)),
         tasks: TaskTracker::new(),
     };
@@ -88,23 +100,35 @@ struct Server<S> {
 }
 
 impl<S: Service> Server<S> {
-    /// Each connection is a task of its own, so a panic in one ends that one.
+    /// Finds a connection its place. Each is a task of its own, so a panic in one ends that one. A
+    /// stranger takes up no client's place.
     fn admit(&self, stream: Stream) {
-        if let Ok(place) = self.clients.clone().try_acquire_owned() {
+        let Ok(peer) = Peer::of(&stream) else { return };
+        if !peer.is_me() {
+            self.terms.service.refused(&peer);
+            self.refuse(stream, Refusal::Stranger);
+        } else if let Ok(place) = self.clients.clone().try_acquire_owned() {
             let terms = self.terms.clone();
             self.tasks.spawn(async move {
-                connection::run(stream, &terms).await;
+                connection::run(stream, peer, &terms).await;
                 drop(place);
             });
-        } else if let Ok(place) = self.refusals.clone().try_acquire_owned() {
-            let stop = self.terms.stop.clone();
-            self.tasks.spawn(async move {
-                tokio::select! {
-                    () = connection::refuse(stream, Refusal::Crowd) => {}
-                    () = stop.cancelled() => {}
-                }
-                drop(place);
-            });
+        } else {
+            self.refuse(stream, Refusal::Crowd);
         }
+    }
+
+    fn refuse(&self, stream: Stream, refusal: Refusal) {
+        let Ok(place) = self.refusals.clone().try_acquire_owned() else {
+            return;
+        };
+        let stop = self.terms.stop.clone();
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = connection::refuse(stream, refusal) => {}
+                () = stop.cancelled() => {}
+            }
+            drop(place);
+        });
     }
 }

@@ -19,12 +19,18 @@ struct Account {
 impl Budget {
     /// A budget of `limit` bytes.
     pub(in crate::rpc) fn new(limit: usize) -> Self {
-        Self(Arc::new(Account { used: AtomicUsize::new(0), limit }))
+        Self(Arc::new(Account {
+            used: AtomicUsize::new(0),
+            limit,
+        }))
     }
 
     /// A charge that counts nothing yet.
     pub(super) fn nothing(&self) -> Charge {
-        Charge { budget: self.clone(), bytes: 0 }
+        Charge {
+            budget: self.clone(),
+            bytes: 0,
+        }
     }
 
     /// A charge of `bytes`, where there is room for it.
@@ -53,7 +59,10 @@ impl Charge {
         } else {
             let more = bytes - self.bytes;
             let fits = |used: usize| used.checked_add(more).filter(|sum| sum <= limit);
-            if used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_err() {
+            if used
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits)
+                .is_err()
+            {
                 return false;
             }
         }

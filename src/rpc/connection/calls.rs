@@ -111,14 +111,25 @@ impl<S: Session> Calls<S> {
     fn batch(&mut self, elements: &[&RawValue], out: &mut Vec<u8>) {
         let key = self.next_batch;
         self.next_batch += 1;
-        self.batches.insert(key, Batch { answers: Vec::new(), waiting: 1, charge: self.budget.nothing() });
+        self.batches.insert(
+            key,
+            Batch {
+                answers: Vec::new(),
+                waiting: 1,
+                charge: self.budget.nothing(),
+            },
+        );
         let mut answer = Vec::new();
         for element in elements {
             answer.clear();
             match message::call(element) {
                 Ok(call) => self.call(&call, element.get().len(), Some(key), &mut answer),
                 Err(invalid) => {
-                    message::write_error(&mut answer, invalid.id.map(RawValue::get), &invalid.error);
+                    message::write_error(
+                        &mut answer,
+                        invalid.id.map(RawValue::get),
+                        &invalid.error,
+                    );
                 }
             }
             if let Some(batch) = self.batches.get_mut(&key) {
@@ -131,21 +142,34 @@ impl<S: Session> Calls<S> {
 
     /// The batch has been read to its end: writes it, or lets it wait for its slow calls.
     fn leave(&mut self, key: u64, out: &mut Vec<u8>) {
-        let Some(batch) = self.batches.get_mut(&key) else { return };
+        let Some(batch) = self.batches.get_mut(&key) else {
+            return;
+        };
         let held = batch.answers.len();
         if batch.waiting > 1 && !batch.charge.set(held) {
             // The answers already given have no room to wait in, so nothing is waited for.
-            let unwaited = self.slow.extract_if(|_, slow| slow.batch == Some(key)).collect::<Vec<_>>();
+            let unwaited = self
+                .slow
+                .extract_if(|_, slow| slow.batch == Some(key))
+                .collect::<Vec<_>>();
             for (_, slow) in unwaited {
                 slow.task.abort();
-                self.finish(slow, Err(overloaded("Too many bytes are in flight; try again shortly.")), out);
+                self.finish(
+                    slow,
+                    Err(overloaded(
+                        "Too many bytes are in flight; try again shortly.",
+                    )),
+                    out,
+                );
             }
         }
         self.one_less(key, out);
     }
 
     fn one_less(&mut self, key: u64, out: &mut Vec<u8>) {
-        let Some(batch) = self.batches.get_mut(&key) else { return };
+        let Some(batch) = self.batches.get_mut(&key) else {
+            return;
+        };
         batch.waiting -= 1;
         if batch.waiting == 0
             && let Some(batch) = self.batches.remove(&key)
@@ -190,10 +214,16 @@ impl<S: Session> Calls<S> {
             && !self.slow.is_empty()
             && self.find(&message::id_key(id)).is_some()
         {
-            return Some(RpcError::new(Kind::InvalidRequest, "Not a request: a call with this id is in flight."));
+            return Some(RpcError::new(
+                Kind::InvalidRequest,
+                "Not a request: a call with this id is in flight.",
+            ));
         }
         if batch.is_some() && self.session.streams(&call.method) {
-            let why = format!("Not a request: `{}` streams, so it cannot stand in a batch.", call.method);
+            let why = format!(
+                "Not a request: `{}` streams, so it cannot stand in a batch.",
+                call.method
+            );
             return Some(RpcError::new(Kind::InvalidRequest, why));
         }
         call.positional()
@@ -201,22 +231,41 @@ impl<S: Session> Calls<S> {
 
     fn find(&self, key: &str) -> Option<Id> {
         let named = |slow: &Slow| slow.reply.as_ref().is_some_and(|reply| reply.key == key);
-        self.slow.iter().find(|(_, slow)| named(slow)).map(|(task, _)| *task)
+        self.slow
+            .iter()
+            .find(|(_, slow)| named(slow))
+            .map(|(task, _)| *task)
     }
 
     fn start(&mut self, call: &Call<'_>, size: usize, batch: Option<u64>) -> Result<(), RpcError> {
         if self.slow.len() >= MAX_IN_FLIGHT {
-            return Err(overloaded("Too many calls of this connection are in flight; try again shortly."));
+            return Err(overloaded(
+                "Too many calls of this connection are in flight; try again shortly.",
+            ));
         }
         let charge = self.budget.take(size);
-        let charge = charge.ok_or_else(|| overloaded("Too many bytes are in flight; try again shortly."))?;
-        let task = self.running.spawn(self.session.later(&call.method, call.params));
-        let reply = call.id.map(|id| Reply { id: id.get().to_owned(), key: message::id_key(id).into_owned() });
+        let charge =
+            charge.ok_or_else(|| overloaded("Too many bytes are in flight; try again shortly."))?;
+        let task = self
+            .running
+            .spawn(self.session.later(&call.method, call.params));
+        let reply = call.id.map(|id| Reply {
+            id: id.get().to_owned(),
+            key: message::id_key(id).into_owned(),
+        });
         let batch = batch.filter(|_| reply.is_some());
         if let Some(batch) = batch.and_then(|key| self.batches.get_mut(&key)) {
             batch.waiting += 1;
         }
-        self.slow.insert(task.id(), Slow { reply, batch, task, _charge: charge });
+        self.slow.insert(
+            task.id(),
+            Slow {
+                reply,
+                batch,
+                task,
+                _charge: charge,
+            },
+        );
         Ok(())
     }
 
@@ -225,7 +274,9 @@ impl<S: Session> Calls<S> {
             Ok(cancel) => cancel.id,
             Err(e) => return Now::Error(e),
         };
-        let slow = self.find(&message::id_key(wanted)).and_then(|task| self.slow.remove(&task));
+        let slow = self
+            .find(&message::id_key(wanted))
+            .and_then(|task| self.slow.remove(&task));
         let found = serde_json::json!({ "cancelled": slow.is_some() });
         out.extend_from_slice(found.to_string().as_bytes());
         if let Some(slow) = slow {
@@ -237,7 +288,11 @@ impl<S: Session> Calls<S> {
 
     fn answer_cancelled(&mut self, out: &mut Vec<u8>) {
         while let Some(slow) = self.cancelled.pop() {
-            self.finish(slow, Err(RpcError::new(Kind::Cancelled, "The call was cancelled.")), out);
+            self.finish(
+                slow,
+                Err(RpcError::new(Kind::Cancelled, "The call was cancelled.")),
+                out,
+            );
         }
     }
 
@@ -257,7 +312,13 @@ impl<S: Session> Calls<S> {
             progress = true;
             let (task, outcome) = match joined {
                 Ok(joined) => joined,
-                Err(e) => (e.id(), Err(RpcError::new(Kind::InternalError, "The call failed in a way it never should."))),
+                Err(e) => (
+                    e.id(),
+                    Err(RpcError::new(
+                        Kind::InternalError,
+                        "The call failed in a way it never should.",
+                    )),
+                ),
             };
             // A cancelled call is answered already, and no longer known here.
             if let Some(slow) = self.slow.remove(&task) {
@@ -271,7 +332,9 @@ impl<S: Session> Calls<S> {
     fn finish(&mut self, slow: Slow, outcome: Outcome, out: &mut Vec<u8>) {
         // What a call sent before its answer goes before its answer.
         for _ in 0..OUTBOX_LINES {
-            let Ok(line) = self.notifications.try_recv() else { break };
+            let Ok(line) = self.notifications.try_recv() else {
+                break;
+            };
             out.extend_from_slice(&line);
         }
         let Some(reply) = slow.reply else { return };
@@ -300,7 +363,8 @@ impl Batch {
         if answer.is_empty() {
             return;
         }
-        self.answers.push(if self.answers.is_empty() { b'[' } else { b',' });
+        self.answers
+            .push(if self.answers.is_empty() { b'[' } else { b',' });
         self.answers.extend_from_slice(answer);
     }
 }

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
+use serde_json::value::RawValue;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinHandle;
@@ -69,7 +70,10 @@ impl Service for TestService {
     type Session = TestSession;
 
     fn open(&self, _: Peer, outbox: Outbox) -> TestSession {
-        TestSession { tricks: self.0.clone(), outbox }
+        TestSession {
+            tricks: self.0.clone(),
+            outbox,
+        }
     }
 
     fn refused(&self, _: &Peer) {
@@ -93,14 +97,21 @@ impl Session for TestSession {
             }
             "panic" => panic!("asked to"),
             "slow" | "wait" | "events" | "panic.later" => return Now::Later,
-            _ => return Now::Error(RpcError::new(Kind::MethodNotFound, format!("There is no method `{method}`."))),
+            _ => {
+                return Now::Error(RpcError::new(
+                    Kind::MethodNotFound,
+                    format!("There is no method `{method}`."),
+                ));
+            }
         }
         Now::Done
     }
 
     fn later(&mut self, method: &str, _: Option<&RawValue>) -> Later {
         let (tricks, outbox) = (self.tricks.clone(), self.outbox.clone());
-        let done = || serde_json::value::to_raw_value("done").map_err(|_| unreachable!("a string is JSON"));
+        let done = || {
+            serde_json::value::to_raw_value("done").map_err(|_| unreachable!("a string is JSON"))
+        };
         match method {
             "slow" => Box::pin(async move {
                 tricks.gate.acquire().await.expect("never closed").forget();
@@ -112,7 +123,10 @@ impl Session for TestSession {
             }),
             "events" => Box::pin(async move {
                 for number in 0..200 {
-                    outbox.notify("event", &serde_json::json!({ "number": number })).await.expect("the peer is there");
+                    outbox
+                        .notify("event", &serde_json::json!({ "number": number }))
+                        .await
+                        .expect("the peer is there");
                 }
                 done()
             }),
@@ -149,9 +163,19 @@ impl Daemon {
         let listener = Listener::bind(&socket).unwrap();
         let tricks = Arc::new(Tricks::new());
         let stop = CancellationToken::new();
-        let serving =
-            tokio::spawn(server::serve(listener, Arc::new(TestService(tricks.clone())), limits, stop.clone()));
-        Self { socket, tricks, stop, serving, _dir: dir }
+        let serving = tokio::spawn(server::serve(
+            listener,
+            Arc::new(TestService(tricks.clone())),
+            limits,
+            stop.clone(),
+        ));
+        Self {
+            socket,
+            tricks,
+            stop,
+            serving,
+            _dir: dir,
+        }
     }
 
     async fn client(&self) -> TestClient {
@@ -174,12 +198,17 @@ struct TestClient(BufReader<Stream>);
 
 impl TestClient {
     async fn send(&mut self, text: impl AsRef<[u8]>) {
-        within(self.0.get_mut().write_all(text.as_ref())).await.unwrap();
+        within(self.0.get_mut().write_all(text.as_ref()))
+            .await
+            .unwrap();
     }
 
     /// Sends a call of `method` with this id.
     async fn call(&mut self, id: u64, method: &str) {
-        self.send(format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":\"{method}\"}}\n")).await;
+        self.send(format!(
+            "{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":\"{method}\"}}\n"
+        ))
+        .await;
     }
 
     async fn half_close(&mut self) {
@@ -215,16 +244,25 @@ impl TestClient {
     /// The next answer's id and error code.
     async fn code(&mut self) -> (Value, i64) {
         let answer = self.value().await;
-        (answer["id"].clone(), answer["error"]["code"].as_i64().unwrap_or_default())
+        (
+            answer["id"].clone(),
+            answer["error"]["code"].as_i64().unwrap_or_default(),
+        )
     }
 
     /// An echo there and back: the connection is alive, and all sent before it has been looked at.
     async fn echo(&mut self) {
-        self.send("{\"jsonrpc\":\"2.0\",\"id\":\"echo\",\"method\":\"echo\"}\n").await;
-        assert_eq!(self.line().await, "{\"jsonrpc\":\"2.0\",\"id\":\"echo\",\"result\":{}}\n");
+        self.send("{\"jsonrpc\":\"2.0\",\"id\":\"echo\",\"method\":\"echo\"}\n")
+            .await;
+        assert_eq!(
+            self.line().await,
+            "{\"jsonrpc\":\"2.0\",\"id\":\"echo\",\"result\":{}}\n"
+        );
     }
 }
 
 async fn within<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, future).await.expect("it does not take for ever")
+    tokio::time::timeout(PATIENCE, future)
+        .await
+        .expect("it does not take for ever")
 }
