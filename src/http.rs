@@ -1,6 +1,6 @@
 //! The HTTP dialect of the socket. Not spoken yet: whoever tries is told so in HTTP.
 //!
-//! [`serve`] is the seam: it is given the connection and what was read of it already, and a service
+//! `serve` is the seam: it is given the connection and what was read of it already, and a service
 //! put here later needs nothing else of the line dialect.
 
 use std::time::Duration;

@@ -201,6 +201,13 @@ pub(crate) fn as_another_user(socket: &str, text: &str) -> Option<String> {
     system::as_another_user(socket, text)
 }
 
+/// Listens as another user for as long as what is given back lives; nothing where that takes rights
+/// that this process has not.
+#[cfg(test)]
+pub(crate) fn listening_as_another_user(socket: &str) -> Option<Box<dyn std::any::Any>> {
+    system::listening_as_another_user(socket)
+}
+
 fn name(socket: &str) -> io::Result<Name<'_>> {
     socket.to_fs_name::<GenericFilePath>()
 }

@@ -4,7 +4,7 @@
 //! append the answer, and one write for all lines that arrived together. That is what makes lending
 //! a token cost hardly more than an echo. Slow calls run beside it and come back through bounded
 //! ways, so that the memory one peer can take is known: its input buffer, its output up to
-//! [`HIGH_WATER_BYTES`] and one answer more, and what its calls in flight hold.
+//! `HIGH_WATER_BYTES` and one answer more, and what its calls in flight hold.
 //!
 //! While the peer does not read its answers nothing more is read from it, and nothing is taken from
 //! its slow calls either: it is slowed down, and it alone.

@@ -62,31 +62,53 @@ pub(super) async fn connect(socket: &str) -> io::Result<Stream> {
     Stream::connect(socket).await
 }
 
+/// Runs `work` as nobody. On Linux a user id belongs to a thread, and this one ends right after.
 #[cfg(all(test, target_os = "linux"))]
-pub(super) fn as_another_user(socket: &str, text: &str) -> Option<String> {
-    use std::io::{Read as _, Write as _};
-    use std::os::unix::net::UnixStream;
-
+fn as_nobody<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     if !rustix::process::geteuid().is_root() {
         return None;
     }
+    let thread = std::thread::spawn(move || {
+        let nobody = rustix::process::Uid::from_raw(65534);
+        rustix::thread::set_thread_res_uid(nobody, nobody, nobody).expect("root may");
+        work()
+    });
+    Some(thread.join().expect("no panic"))
+}
+
+#[cfg(all(test, target_os = "linux"))]
+pub(super) fn as_another_user(socket: &str, text: &str) -> Option<String> {
+    use std::io::{Read as _, Write as _};
+
     let path = Path::new(socket);
     std::fs::set_permissions(path, Permissions::from_mode(0o666)).expect("it is ours");
     std::fs::set_permissions(path.parent()?, Permissions::from_mode(0o755)).expect("it is ours");
-    // On Linux a user id belongs to a thread, and this one ends right after.
     let (socket, text) = (socket.to_owned(), text.to_owned());
-    let asking = std::thread::spawn(move || {
-        let nobody = rustix::process::Uid::from_raw(65534);
-        rustix::thread::set_thread_res_uid(nobody, nobody, nobody).expect("root may");
-        let mut stream = UnixStream::connect(socket).expect("the modes allow it");
+    as_nobody(move || {
+        let mut stream =
+            std::os::unix::net::UnixStream::connect(socket).expect("the modes allow it");
         stream.write_all(text.as_bytes()).expect("it is taken");
         let mut answer = String::new();
         stream
             .read_to_string(&mut answer)
             .expect("an answer and an end");
         answer
-    });
-    Some(asking.join().expect("no panic"))
+    })
+}
+
+#[cfg(all(test, target_os = "linux"))]
+pub(super) fn listening_as_another_user(socket: &str) -> Option<Box<dyn std::any::Any>> {
+    let dir = Path::new(socket).parent()?;
+    std::fs::set_permissions(dir, Permissions::from_mode(0o777)).expect("it is ours");
+    let socket = socket.to_owned();
+    let listener =
+        as_nobody(|| std::os::unix::net::UnixListener::bind(socket).expect("a free path"))?;
+    Some(Box::new(listener))
+}
+
+#[cfg(all(test, not(target_os = "linux")))]
+pub(super) fn listening_as_another_user(_: &str) -> Option<Box<dyn std::any::Any>> {
+    None
 }
 
 #[cfg(all(test, not(target_os = "linux")))]

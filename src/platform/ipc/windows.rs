@@ -27,6 +27,11 @@ pub(super) async fn accept(listener: &Listener) -> io::Result<Stream> {
 }
 
 #[cfg(test)]
+pub(super) fn listening_as_another_user(_: &str) -> Option<Box<dyn std::any::Any>> {
+    None
+}
+
+#[cfg(test)]
 pub(super) fn as_another_user(_: &str, _: &str) -> Option<String> {
     None
 }

@@ -1,5 +1,7 @@
 //! The calls of one connection: answered at once, or kept track of until they are.
 
+mod batch;
+
 use std::collections::HashMap;
 use std::task::{Context, Poll};
 
@@ -12,6 +14,8 @@ use super::budget::{Budget, Charge};
 use super::{HIGH_WATER_BYTES, Now, OUTBOX_LINES, Session, overloaded};
 use crate::rpc::error::{Kind, RpcError};
 use crate::rpc::message::{self, Call, Message};
+
+use batch::Batch;
 
 /// Slow calls of one connection at once.
 pub(super) const MAX_IN_FLIGHT: usize = 256;
@@ -47,14 +51,6 @@ struct Slow {
 struct Reply {
     id: String,
     key: String,
-}
-
-/// A batch not yet wholly answered.
-struct Batch {
-    answers: Vec<u8>,
-    /// Elements still to be answered, and one more while the batch is being read.
-    waiting: usize,
-    charge: Charge,
 }
 
 #[derive(Deserialize)]
@@ -106,78 +102,6 @@ impl<S: Session> Calls<S> {
             out.push(b'\n');
         }
         self.answer_cancelled(out);
-    }
-
-    fn batch(&mut self, elements: &[&RawValue], out: &mut Vec<u8>) {
-        let key = self.next_batch;
-        self.next_batch += 1;
-        self.batches.insert(
-            key,
-            Batch {
-                answers: Vec::new(),
-                waiting: 1,
-                charge: self.budget.nothing(),
-            },
-        );
-        let mut answer = Vec::new();
-        for element in elements {
-            answer.clear();
-            match message::call(element) {
-                Ok(call) => self.call(&call, element.get().len(), Some(key), &mut answer),
-                Err(invalid) => {
-                    message::write_error(
-                        &mut answer,
-                        invalid.id.map(RawValue::get),
-                        &invalid.error,
-                    );
-                }
-            }
-            if let Some(batch) = self.batches.get_mut(&key) {
-                batch.append(&answer);
-            }
-            self.answer_cancelled(out);
-        }
-        self.leave(key, out);
-    }
-
-    /// The batch has been read to its end: writes it, or lets it wait for its slow calls.
-    fn leave(&mut self, key: u64, out: &mut Vec<u8>) {
-        let Some(batch) = self.batches.get_mut(&key) else {
-            return;
-        };
-        let held = batch.answers.len();
-        if batch.waiting > 1 && !batch.charge.set(held) {
-            // The answers already given have no room to wait in, so nothing is waited for.
-            let unwaited = self
-                .slow
-                .extract_if(|_, slow| slow.batch == Some(key))
-                .collect::<Vec<_>>();
-            for (_, slow) in unwaited {
-                slow.task.abort();
-                self.finish(
-                    slow,
-                    Err(overloaded(
-                        "Too many bytes are in flight; try again shortly.",
-                    )),
-                    out,
-                );
-            }
-        }
-        self.one_less(key, out);
-    }
-
-    fn one_less(&mut self, key: u64, out: &mut Vec<u8>) {
-        let Some(batch) = self.batches.get_mut(&key) else {
-            return;
-        };
-        batch.waiting -= 1;
-        if batch.waiting == 0
-            && let Some(batch) = self.batches.remove(&key)
-            && !batch.answers.is_empty()
-        {
-            out.extend_from_slice(&batch.answers);
-            out.extend_from_slice(b"]\n");
-        }
     }
 
     /// Answers a call, without a line's end, or starts it. `size` is its length in bytes.
@@ -238,7 +162,8 @@ impl<S: Session> Calls<S> {
     }
 
     fn start(&mut self, call: &Call<'_>, size: usize, batch: Option<u64>) -> Result<(), RpcError> {
-        if self.slow.len() >= MAX_IN_FLIGHT {
+        // Counted by what runs, so that those cancelled but not yet dropped take up places too.
+        if self.running.len() >= MAX_IN_FLIGHT {
             return Err(overloaded(
                 "Too many calls of this connection are in flight; try again shortly.",
             ));
@@ -355,16 +280,5 @@ impl<S: Session> Calls<S> {
             batch.append(&answer);
         }
         self.one_less(key, out);
-    }
-}
-
-impl Batch {
-    fn append(&mut self, answer: &[u8]) {
-        if answer.is_empty() {
-            return;
-        }
-        self.answers
-            .push(if self.answers.is_empty() { b'[' } else { b',' });
-        self.answers.extend_from_slice(answer);
     }
 }

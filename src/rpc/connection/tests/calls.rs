@@ -210,3 +210,20 @@ fn the_blocking_client_says_where_nobody_listens() {
     };
     assert_eq!((told, source.kind()), (socket, io::ErrorKind::NotFound));
 }
+
+/// Needs root, as only root can become somebody else; says so where it is skipped.
+#[test]
+fn the_blocking_client_asks_nothing_of_another_users_server() {
+    use crate::rpc::client::{Client, ClientError};
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("v.sock").to_str().unwrap().to_owned();
+    let Some(_listening) = ipc::listening_as_another_user(&socket) else {
+        return println!(
+            "SKIPPED: the_blocking_client_asks_nothing_of_another_users_server (needs root)"
+        );
+    };
+    let Err(ClientError::ForeignServer { uid, .. }) = Client::connect(&socket) else {
+        panic!("refused")
+    };
+    assert_eq!(uid, Some(65534));
+}
