@@ -89,7 +89,8 @@ impl Stream {
         system::credentials(&self.0)
     }
 
-    /// Whether the other end is gone altogether, rather than only done with sending.
+    /// Whether the other end, which has ended its input, is gone altogether rather than only done
+    /// with sending.
     pub fn hung_up(&self, context: &mut Context<'_>) -> bool {
         system::hung_up(&self.0, context)
     }

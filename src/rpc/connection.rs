@@ -19,7 +19,7 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -53,8 +53,8 @@ const UNCOUNTED_BYTES: usize = 4 * 1024;
 /// Notifications waiting for a slow reader, before whoever sends them waits too.
 const OUTBOX_LINES: usize = 64;
 
-/// How often a peer that is not read from any more is looked at, while it is owed answers, to see
-/// whether it is still there. Only such peers cost a timer.
+/// How often a peer that has stopped sending is looked at, while it is owed answers, to see whether
+/// it is still there. Only such peers cost a timer.
 const HANG_UP_CHECK: Duration = Duration::from_millis(200);
 
 /// How long a peer that is refused may take to say its first byte, which tells its dialect.
@@ -164,6 +164,7 @@ struct Connection<S: Session> {
     stopping: bool,
     /// A line was too long: nothing after it is looked at.
     overlong: bool,
+    /// When to look next whether the peer is still there.
     check: Option<Pin<Box<Sleep>>>,
 }
 
@@ -273,8 +274,8 @@ impl<S: Session> Connection<S> {
                 progress = true;
             }
         }
-        if (self.ended || self.stopping) && !self.calls.idle() {
-            ready!(self.poll_present(context, &mut progress))?;
+        if self.ended && !self.calls.idle() && self.peer_is_gone(context) {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
         if progress {
             Poll::Ready(Ok(()))
@@ -283,25 +284,18 @@ impl<S: Session> Connection<S> {
         }
     }
 
-    /// A peer that is not read from may wait for answers or be gone; its work is not to be done for nobody.
-    fn poll_present(
-        &mut self,
-        context: &mut Context<'_>,
-        progress: &mut bool,
-    ) -> Poll<io::Result<()>> {
+    /// A peer that will send no more may wait for its answers or be gone altogether, and no work is
+    /// to be done for nobody. Looks now, and sees to it that it is asked again.
+    fn peer_is_gone(&mut self, context: &mut Context<'_>) -> bool {
         loop {
             if self.stream.hung_up(context) {
-                return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+                return true;
             }
             let check = self
                 .check
                 .get_or_insert_with(|| Box::pin(tokio::time::sleep(HANG_UP_CHECK)));
             if check.as_mut().poll(context).is_pending() {
-                return if *progress {
-                    Poll::Ready(Ok(()))
-                } else {
-                    Poll::Pending
-                };
+                return false;
             }
             check.as_mut().reset(Instant::now() + HANG_UP_CHECK);
         }
