@@ -2,3 +2,5 @@
 pub mod files;
 pub mod ipc;
 pub mod paths;
+pub mod private;
+pub mod process;

@@ -1,0 +1,61 @@
+use std::os::unix::fs::PermissionsExt as _;
+
+use super::*;
+
+fn mode(path: &std::path::Path) -> u32 {
+    std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[tokio::test]
+async fn the_socket_and_its_folder_are_for_the_owner_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("run/here/v.sock");
+    let listener = Listener::bind(socket.to_str().unwrap()).unwrap();
+    assert_eq!(
+        (mode(&socket), mode(socket.parent().unwrap())),
+        (0o600, 0o700)
+    );
+    drop(listener);
+    assert!(!socket.exists(), "an orderly end leaves no stale socket");
+}
+
+#[tokio::test]
+async fn a_stale_socket_is_replaced_and_anything_else_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("v.sock");
+    drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
+    assert!(socket.exists());
+    Listener::bind(socket.to_str().unwrap()).unwrap();
+    std::fs::write(&socket, "precious").unwrap();
+    let error = Listener::bind(socket.to_str().unwrap()).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+    assert_eq!(std::fs::read(&socket).unwrap(), b"precious");
+}
+
+#[tokio::test]
+async fn a_path_too_long_is_refused_with_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("x".repeat(120));
+    let error = Listener::bind(socket.to_str().unwrap())
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("VALETKEY_SOCKET"), "{error}");
+}
+
+#[tokio::test]
+async fn an_inherited_socket_accepts_and_its_file_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("v.sock");
+    let opened = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let listener = Listener::inherited(opened.into()).unwrap();
+    let client = connect_blocking(socket.to_str().unwrap()).unwrap();
+    let stream = listener.accept().await.unwrap();
+    let me = Credentials {
+        pid: Some(std::process::id()),
+        uid: crate::platform::process::own_uid(),
+    };
+    assert_eq!(stream.credentials().unwrap(), me);
+    assert_eq!(client.credentials().unwrap(), me);
+    drop(listener);
+    assert!(socket.exists());
+}

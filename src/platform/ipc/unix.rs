@@ -1,0 +1,131 @@
+//! Unix sockets.
+
+use std::fs::Permissions;
+use std::io;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::Path;
+use std::pin::pin;
+use std::task::{Context, Poll};
+
+use tokio::io::Interest;
+
+use super::{Credentials, ListenerOptions, name};
+
+pub(super) use interprocess::os::unix::uds_local_socket::tokio::Listener;
+pub(super) use tokio::net::UnixStream as Stream;
+
+/// What `sockaddr_un` holds with its final zero on this system.
+const LONGEST_PATH: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
+
+pub(super) fn bind(socket: &str) -> io::Result<Listener> {
+    if socket.len() > LONGEST_PATH {
+        let why = format!(
+            "a socket's path has at most {LONGEST_PATH} bytes and this one has {}: \
+             set VALETKEY_SOCKET or daemon.socket to a shorter one",
+            socket.len()
+        );
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+    }
+    let path = Path::new(socket);
+    if let Some(dir) = path.parent().filter(|dir| !dir.as_os_str().is_empty()) {
+        crate::platform::private::create_dir(dir)?;
+    }
+    remove_stale(path)?;
+    let options = ListenerOptions::new().name(name(socket)?);
+    // Linux takes the mode before the name appears. Elsewhere a moment passes with the umask's
+    // mode; the folder and the check of each caller's uid stand guard meanwhile.
+    #[cfg(target_os = "linux")]
+    let options = interprocess::os::unix::local_socket::ListenerOptionsExt::mode(options, 0o600);
+    let listener = options.create_tokio_as::<Listener>()?;
+    std::fs::set_permissions(path, Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+fn remove_stale(path: &Path) -> io::Result<()> {
+    match std::fs::symlink_metadata(path) {
+        Ok(found) if found.file_type().is_socket() => std::fs::remove_file(path),
+        Ok(_) => Err(io::Error::new(
+            io::ErrorKind::AlreadyExists,
+            "something that is no socket is in the way",
+        )),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(e) => Err(e),
+    }
+}
+
+pub(super) async fn accept(listener: &Listener) -> io::Result<Stream> {
+    Ok(listener.inner().accept().await?.0)
+}
+
+#[cfg(test)]
+pub(super) async fn connect(socket: &str) -> io::Result<Stream> {
+    Stream::connect(socket).await
+}
+
+/// Runs `work` as nobody. On Linux a user id belongs to a thread, and this one ends right after.
+#[cfg(all(test, target_os = "linux"))]
+fn as_nobody<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    if !rustix::process::geteuid().is_root() {
+        return None;
+    }
+    let thread = std::thread::spawn(move || {
+        let nobody = rustix::process::Uid::from_raw(65534);
+        rustix::thread::set_thread_res_uid(nobody, nobody, nobody).expect("root may");
+        work()
+    });
+    Some(thread.join().expect("no panic"))
+}
+
+#[cfg(all(test, target_os = "linux"))]
+pub(super) fn as_another_user(socket: &str, text: &str) -> Option<String> {
+    use std::io::{Read as _, Write as _};
+
+    let path = Path::new(socket);
+    std::fs::set_permissions(path, Permissions::from_mode(0o666)).expect("it is ours");
+    std::fs::set_permissions(path.parent()?, Permissions::from_mode(0o755)).expect("it is ours");
+    let (socket, text) = (socket.to_owned(), text.to_owned());
+    as_nobody(move || {
+        let mut stream =
+            std::os::unix::net::UnixStream::connect(socket).expect("the modes allow it");
+        stream.write_all(text.as_bytes()).expect("it is taken");
+        let mut answer = String::new();
+        stream
+            .read_to_string(&mut answer)
+            .expect("an answer and an end");
+        answer
+    })
+}
+
+#[cfg(all(test, target_os = "linux"))]
+pub(super) fn listening_as_another_user(socket: &str) -> Option<Box<dyn std::any::Any>> {
+    let dir = Path::new(socket).parent()?;
+    std::fs::set_permissions(dir, Permissions::from_mode(0o777)).expect("it is ours");
+    let socket = socket.to_owned();
+    let listener =
+        as_nobody(|| std::os::unix::net::UnixListener::bind(socket).expect("a free path"))?;
+    Some(Box::new(listener))
+}
+
+#[cfg(all(test, not(target_os = "linux")))]
+pub(super) fn listening_as_another_user(_: &str) -> Option<Box<dyn std::any::Any>> {
+    None
+}
+
+#[cfg(all(test, not(target_os = "linux")))]
+pub(super) fn as_another_user(_: &str, _: &str) -> Option<String> {
+    None
+}
+
+pub(super) fn credentials(stream: &Stream) -> io::Result<Credentials> {
+    let creds = stream.peer_cred()?;
+    Ok(Credentials {
+        pid: creds.pid().and_then(|pid| u32::try_from(pid).ok()),
+        uid: Some(creds.uid()),
+    })
+}
+
+pub(super) fn hung_up(stream: &Stream, context: &mut Context<'_>) -> bool {
+    // A peer that only stopped sending closes our reading side; one that closed, both.
+    let ready = pin!(stream.ready(Interest::READABLE | Interest::WRITABLE));
+    matches!(ready.poll(context), Poll::Ready(Ok(ready)) if ready.is_write_closed())
+}
