@@ -1,3 +1,4 @@
 //! What differs between machines.
 pub mod ipc;
 pub mod paths;
+pub mod spawn;
