@@ -16,6 +16,8 @@ use std::time::Duration;
 
 use reqwest::Url;
 
+pub(crate) use values::duration;
+
 /// The largest file that is read: a configuration is a page or two, and anything longer is a mistake
 /// (a log, a device) that should not fill the memory.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
