@@ -115,7 +115,7 @@ fn watch_interrupts() -> Result<Arc<AtomicBool>, Failure> {
 /// What can happen while the person signs in.
 enum Event {
     /// The daemon says that the login changed, or that it does not answer any more.
-    Daemon(Result<LoginPoll, CallError>),
+    Daemon(Box<Result<LoginPoll, CallError>>),
     /// The person pasted something.
     Pasted(String),
 }
@@ -133,7 +133,7 @@ fn listen(context: &Context, started: &LoginStarted) -> Result<Receiver<Event>, 
             if pending {
                 continue;
             }
-            let _ = daemon.send(Event::Daemon(answer));
+            let _ = daemon.send(Event::Daemon(Box::new(answer)));
             return;
         }
     });
@@ -181,7 +181,7 @@ fn wait(
         match events.recv_timeout(TICK) {
             Ok(Event::Daemon(answer)) => {
                 waiting.end();
-                return Ok(answer?);
+                return Ok((*answer)?);
             }
             Ok(Event::Pasted(redirect_url)) => {
                 let params = LoginComplete { login_id: started.login_id.clone(), redirect_url };

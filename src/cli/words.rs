@@ -44,9 +44,11 @@ pub(crate) fn life_left(from: Timestamp, to: Timestamp, now: Timestamp) -> f64 {
     if whole > 0.0 { (to.since(now).as_secs_f64() / whole).min(1.0) } else { 0.0 }
 }
 
-/// A foreign text without control characters, so that no issuer's message can drive a terminal.
+/// A foreign text without control characters and without those that turn the direction of writing, so
+/// that no issuer's message can drive a terminal or show other words than it holds.
 pub(crate) fn plain(text: &str) -> String {
-    let shown = |c: char| if c.is_control() { ' ' } else { c };
+    let turns = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let shown = |c: char| if c.is_control() || turns(c) { ' ' } else { c };
     text.trim().chars().map(shown).collect()
 }
 
@@ -99,7 +101,8 @@ mod tests {
 
     #[test]
     fn foreign_text_cannot_drive_the_terminal() {
-        assert_eq!(plain("\u{1b}[2Jgone\r\nnow"), "[2Jgone  now");
+        assert_eq!(plain("\u{1b}[2Jgone\r\nnow\n"), " [2Jgone  now");
+        assert_eq!(plain("moc.live\u{202e}"), "moc.live ");
     }
 
     proptest! {
