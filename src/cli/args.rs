@@ -28,16 +28,19 @@ pub(crate) struct Args {
     pub(crate) verb: Verb,
 }
 
+/// Where `--help` shows the flags that every verb takes.
+const GLOBAL: &str = "Which daemon";
+
 #[derive(Debug, Default, ClapArgs)]
 pub(crate) struct Global {
     /// The daemon's socket (on Windows the name of its pipe)
-    #[arg(long, global = true, value_name = "PATH", env = "VALETKEY_SOCKET", hide_env_values = true)]
+    #[arg(long, global = true, help_heading = GLOBAL, value_name = "PATH", env = "VALETKEY_SOCKET", hide_env_values = true)]
     pub(crate) socket: Option<String>,
     /// The configuration file
-    #[arg(long, global = true, value_name = "FILE", env = "VALETKEY_CONFIG", hide_env_values = true)]
+    #[arg(long, global = true, help_heading = GLOBAL, value_name = "FILE", env = "VALETKEY_CONFIG", hide_env_values = true)]
     pub(crate) config: Option<PathBuf>,
     /// Fail instead of starting a daemon where none runs
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GLOBAL)]
     pub(crate) no_spawn: bool,
 }
 

@@ -55,8 +55,9 @@ pub fn until_ready(
     is_up: impl Fn() -> bool + Send + 'static,
 ) -> Result<Child, StartError> {
     let (news, heard) = channel();
-    let readiness = readiness::Listener::new(is_up)?;
-    readiness.announce(command);
+    // The place stays with us, so that it is removed even if its waiter never hears anything.
+    let (place, waiter) = readiness::prepare(is_up)?;
+    readiness::announce(&place, command);
     let mut child = command
         .env(LOG_TO.0, LOG_TO.1)
         .stdin(Stdio::null())
@@ -68,7 +69,7 @@ pub fn until_ready(
         std::thread::spawn(move || listen_to_the_end(stderr, &news));
     }
     std::thread::spawn(move || {
-        if readiness.wait(within) {
+        if waiter.wait(within) {
             // The starter may have given up meanwhile.
             let _ = news.send(News::Ready);
         }
@@ -177,36 +178,36 @@ mod readiness {
     /// Longer than any message of sd_notify(3) that we care for.
     const DATAGRAM_BYTES_MAX: usize = 4096;
 
-    /// The socket on which the daemon says `READY=1`, in a directory of its own that only we can enter.
-    pub(super) struct Listener {
-        socket: UnixDatagram,
-        dir: tempfile::TempDir,
+    /// A directory that only we can enter, with the socket on which the daemon says `READY=1`.
+    pub(super) type Place = tempfile::TempDir;
+
+    /// Who listens there.
+    pub(super) struct Waiter(UnixDatagram);
+
+    pub(super) fn prepare(_is_up: impl Fn() -> bool) -> io::Result<(Place, Waiter)> {
+        let dir = tempfile::Builder::new().prefix("valetkey-").tempdir()?;
+        let socket = UnixDatagram::bind(dir.path().join("ready"))?;
+        Ok((dir, Waiter(socket)))
     }
 
-    impl Listener {
-        pub(super) fn new(_is_up: impl Fn() -> bool) -> io::Result<Self> {
-            let dir = tempfile::Builder::new().prefix("valetkey-").tempdir()?;
-            let socket = UnixDatagram::bind(dir.path().join("ready"))?;
-            Ok(Self { socket, dir })
+    pub(super) fn announce(place: &Place, command: &mut Command) {
+        command.env("NOTIFY_SOCKET", place.path().join("ready"));
+        // What the starter's own manager told it is no business of the daemon's.
+        for name in ["WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"] {
+            command.env_remove(name);
         }
+    }
 
-        pub(super) fn announce(&self, command: &mut Command) {
-            // The starter's own manager is no business of the daemon's.
-            command.env("NOTIFY_SOCKET", self.dir.path().join("ready"));
-            for name in ["WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"] {
-                command.env_remove(name);
-            }
-        }
-
+    impl Waiter {
         pub(super) fn wait(self, within: Duration) -> bool {
             let end = Instant::now() + within;
             let mut datagram = [0; DATAGRAM_BYTES_MAX];
             loop {
                 let left = end.saturating_duration_since(Instant::now());
-                if left.is_zero() || self.socket.set_read_timeout(Some(left)).is_err() {
+                if left.is_zero() || self.0.set_read_timeout(Some(left)).is_err() {
                     return false;
                 }
-                match self.socket.recv(&mut datagram) {
+                match self.0.recv(&mut datagram) {
                     Ok(len) if datagram[..len].split(|b| *b == b'\n').any(|line| line == b"READY=1") => return true,
                     Ok(_) => {}
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -226,17 +227,19 @@ mod readiness {
     /// How often a daemon that cannot speak up is looked for.
     const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-    /// Asks again and again whether the daemon answers, within a bound: these systems know no
-    /// readiness datagram.
-    pub(super) struct Listener(Box<dyn Fn() -> bool + Send>);
+    /// Nothing: these systems know no readiness datagram.
+    pub(super) struct Place;
 
-    impl Listener {
-        pub(super) fn new(is_up: impl Fn() -> bool + Send + 'static) -> io::Result<Self> {
-            Ok(Self(Box::new(is_up)))
-        }
+    /// Asks again and again whether the daemon answers, within a bound.
+    pub(super) struct Waiter(Box<dyn Fn() -> bool + Send>);
 
-        pub(super) fn announce(&self, _command: &mut Command) {}
+    pub(super) fn prepare(is_up: impl Fn() -> bool + Send + 'static) -> io::Result<(Place, Waiter)> {
+        Ok((Place, Waiter(Box::new(is_up))))
+    }
 
+    pub(super) fn announce(_place: &Place, _command: &mut Command) {}
+
+    impl Waiter {
         pub(super) fn wait(self, within: Duration) -> bool {
             let end = Instant::now() + within;
             while Instant::now() < end {
@@ -281,9 +284,9 @@ mod tests {
 
     #[test]
     fn readiness_is_one_line_of_a_datagram() {
-        let listener = readiness::Listener::new(|| false).expect("a socket");
+        let (place, waiter) = readiness::prepare(|| false).expect("a socket");
         let mut probe = Command::new("true");
-        listener.announce(&mut probe);
+        readiness::announce(&place, &mut probe);
         let path = probe
             .get_envs()
             .find_map(|(name, value)| (name == "NOTIFY_SOCKET").then(|| value.map(std::ffi::OsStr::to_owned)))
@@ -292,7 +295,9 @@ mod tests {
         let speaker = std::os::unix::net::UnixDatagram::unbound().expect("a socket");
         speaker.send_to(b"STATUS=READY=1 soon", &path).expect("sent");
         speaker.send_to(b"STATUS=up\nREADY=1\n", &path).expect("sent");
-        assert!(listener.wait(LONG));
+        assert!(waiter.wait(LONG));
+        drop(place);
+        assert!(!std::path::Path::new(&path).exists(), "nothing is left behind");
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! What a person sees while signing in: the address or the code, a QR picture, a countdown.
 
-use std::io;
+use std::io::{self, IsTerminal as _};
 use std::time::Duration;
 
+use anstyle::{AnsiColor, Style};
 use indicatif::{ProgressBar, ProgressStyle};
 use qrcode::render::unicode::Dense1x2;
 use qrcode::{EcLevel, QrCode};
@@ -12,6 +13,9 @@ use crate::rpc::{LoginMethod, LoginStarted, Status};
 
 use super::super::output::{FAINT, GOOD, STRONG, WARN, is_seen, note, say};
 use super::super::words::{moment, plain, span};
+
+/// White on black, whatever the terminal's own colours are.
+const INK: Style = AnsiColor::BrightWhite.on(AnsiColor::Black);
 
 /// The columns of a terminal whose width is not told.
 const COLUMNS_USUAL: usize = 80;
@@ -27,9 +31,11 @@ pub(super) fn started(started: &LoginStarted, no_browser: bool) -> io::Result<bo
 fn browser(url: &str, no_browser: bool) -> io::Result<bool> {
     note(format_args!("\nSign in at:\n\n  {STRONG}{}{STRONG:#}\n", plain(url)))?;
     if headless() {
+        // Without a terminal to paste into, the other way is the only one.
+        let paste = "Open the address anywhere, sign in, and paste the\naddress of the last page here (it will not load there); or start";
+        let how = if io::stdin().is_terminal() { paste } else { "Start" };
         note(format_args!(
-            "{FAINT}This looks like a machine without a browser. Open the address anywhere, sign in, and paste the\n\
-             address of the last page here (it will not load there); or start over with `valetkey login --device`.{FAINT:#}"
+            "{FAINT}This looks like a machine without a browser. {how} over with `valetkey login --device`.{FAINT:#}"
         ))?;
         return Ok(false);
     }
@@ -52,11 +58,14 @@ fn device(started: &LoginStarted) -> io::Result<()> {
     if is_seen() {
         // The picture saves typing only where it holds the code, but it always saves the address.
         if let Some(picture) = picture(complete.as_deref().unwrap_or(&uri), columns()) {
-            note(format_args!("\n{picture}"))?;
+            note("")?;
+            for line in picture.lines() {
+                note(format_args!("  {INK}{line}{INK:#}"))?;
+            }
         }
     }
     note(format_args!("\nOn any device, open  {STRONG}{uri}{STRONG:#}"))?;
-    note(format_args!("and type the code    {STRONG}{GOOD}{}{GOOD:#}{STRONG:#}\n", spaced(&code)))?;
+    note(format_args!("and type the code    {STRONG}{GOOD}{code}{GOOD:#}{STRONG:#}\n"))?;
     note(format_args!(
         "{WARN}Never share this code{WARN:#}, and type it only on that page: such codes are a phishing target."
     ))
@@ -67,20 +76,13 @@ fn columns() -> usize {
     terminal_size::terminal_size_of(io::stderr()).map_or(COLUMNS_USUAL, |(width, _)| usize::from(width.0))
 }
 
-/// The code with air between its characters on a terminal, as it is for a pipe.
-fn spaced(code: &str) -> String {
-    if !is_seen() {
-        return code.to_owned();
-    }
-    code.chars().map(String::from).collect::<Vec<_>>().join(" ")
-}
-
-/// `text` as a picture of half blocks, where it fits into `columns`. Light on dark and dark on light
-/// terminals differ in which half they print, so the picture brings its own quiet zone.
+/// `text` as a picture of half blocks, where it fits into `columns`. The light modules are what is
+/// printed, in [`INK`], so that it can be scanned from dark and from light terminals alike.
 fn picture(text: &str, columns: usize) -> Option<String> {
+    // The quiet zone of four modules on each side, and what the lines are set in by.
+    const MARGIN: usize = 4 + 4 + 2;
     let code = QrCode::with_error_correction_level(text, EcLevel::L).ok()?;
-    const QUIET_ZONE: usize = 8;
-    (code.width() + QUIET_ZONE <= columns).then(|| {
+    (code.width() + MARGIN <= columns).then(|| {
         code.render::<Dense1x2>().dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).quiet_zone(true).build()
     })
 }
