@@ -37,7 +37,9 @@ type Done = Result<(), Failure>;
 
 /// Runs the command line `words` (the program's name first) and gives the process's exit code.
 pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let parsed = Args::command().try_get_matches_from(words).and_then(|matches| Args::from_arg_matches(&matches));
+    let parsed = Args::command()
+        .try_get_matches_from(words)
+        .and_then(|matches| Args::from_arg_matches(&matches));
     match parsed {
         Ok(args) => match dispatch(args) {
             Ok(()) => ExitCode::SUCCESS,

@@ -6,6 +6,7 @@
 //! The tree of values is walked by hand (`sections`, `reader`) rather than derived: a derived reader
 //! knows that a key is wrong, but not how to say so to the person who mistyped it.
 
+mod defaults;
 mod reader;
 mod sections;
 mod values;
@@ -202,7 +203,10 @@ impl Config {
         match read_bounded(path) {
             Ok(text) => Self::parse(&text, path),
             Err(source) if source.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
-            Err(source) => Err(ConfigError::Unreadable { path: path.to_owned(), source }),
+            Err(source) => Err(ConfigError::Unreadable {
+                path: path.to_owned(),
+                source,
+            }),
         }
     }
 
@@ -218,9 +222,14 @@ impl Config {
 fn read_bounded(path: &Path) -> std::io::Result<String> {
     use std::io::Read as _;
     let mut text = String::new();
-    std::fs::File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
+    std::fs::File::open(path)?
+        .take(FILE_BYTES_MAX + 1)
+        .read_to_string(&mut text)?;
     if text.len() as u64 > FILE_BYTES_MAX {
-        return Err(std::io::Error::new(std::io::ErrorKind::FileTooLarge, "it is larger than 1 MiB"));
+        return Err(std::io::Error::new(
+            std::io::ErrorKind::FileTooLarge,
+            "it is larger than 1 MiB",
+        ));
     }
     Ok(text)
 }
@@ -232,102 +241,17 @@ pub fn valid_name(name: &str) -> bool {
     let first = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     let stem = name.split('.').next().unwrap_or(name);
     let numbered = |prefix: &str| {
-        stem.strip_prefix(prefix).is_some_and(|n| n.len() == 1 && n.bytes().all(|b| b.is_ascii_digit()))
+        stem.strip_prefix(prefix)
+            .is_some_and(|n| n.len() == 1 && n.bytes().all(|b| b.is_ascii_digit()))
     };
     name.len() <= NAME_CHARS_MAX
         && name.starts_with(first)
-        && name.chars().all(|c| first(c) || matches!(c, '.' | '_' | '-'))
+        && name
+            .chars()
+            .all(|c| first(c) || matches!(c, '.' | '_' | '-'))
         && !matches!(stem, "con" | "prn" | "aux" | "nul")
         && !numbered("com")
         && !numbered("lpt")
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            default_vendor: "openai".to_owned(),
-            daemon: Daemon::default(),
-            http: Http::default(),
-            refresh: Refresh::default(),
-            relay: Relay::default(),
-            log: Log::default(),
-            hooks: Hooks::default(),
-            vendors: BTreeMap::from([("openai".to_owned(), Vendor::openai())]),
-        }
-    }
-}
-
-impl Default for Daemon {
-    fn default() -> Self {
-        Self {
-            socket: None,
-            max_clients: 1024,
-            // Room for a prompt with some pictures in it.
-            max_message_bytes: 64 * 1024 * 1024,
-            max_inflight_bytes: 128 * 1024 * 1024,
-            idle_exit: None,
-            // Longer than one call to the issuer may take, shorter than systemd's patience.
-            shutdown_grace: Duration::from_secs(35),
-        }
-    }
-}
-
-impl Default for Refresh {
-    fn default() -> Self {
-        Self { lead: Lead::Share(0.20), backoff: (Duration::from_secs(1), Duration::from_secs(300)) }
-    }
-}
-
-impl Default for Relay {
-    fn default() -> Self {
-        Self {
-            connect_timeout: Duration::from_secs(10),
-            // A model may think for minutes before its first word.
-            first_byte_timeout: Duration::from_secs(300),
-            idle_timeout: Duration::from_secs(300),
-            max_streams: 256,
-            system: SystemPrompt::Instructions,
-        }
-    }
-}
-
-impl Default for Log {
-    fn default() -> Self {
-        Self { level: "info".to_owned(), keep_days: 7 }
-    }
-}
-
-impl Vendor {
-    /// The built-in vendor: OpenAI's issuer and the backend behind a ChatGPT subscription.
-    #[must_use]
-    pub fn openai() -> Self {
-        let url = |text: &str| Url::parse(text).expect("a constant URL parses");
-        Self {
-            kind: VendorKind::OpenAi,
-            issuer: url("https://auth.openai.com"),
-            api_base: url("https://chatgpt.com/backend-api"),
-            // Public by design: it identifies a native app and authenticates nobody (RFC 8252
-            // section 8.5). It is the id under which the issuer offers these flows to native apps.
-            client_id: "app_EMoamEEZ73f0CkXaXp7hrann".to_owned(),
-            originator: "valetkey".to_owned(),
-            scopes: ["openid", "profile", "email", "offline_access"].map(str::to_owned).to_vec(),
-            audience: None,
-            // The two ports that the issuer's allow-list of redirect addresses holds.
-            callback_ports: vec![1455, 1457],
-        }
-    }
-
-    /// The stand-in provider as `valetkey sandbox` runs it by default.
-    #[must_use]
-    pub fn sandbox() -> Self {
-        let url = |text: &str| Url::parse(text).expect("a constant URL parses");
-        Self {
-            kind: VendorKind::Sandbox,
-            issuer: url("http://127.0.0.1:8455"),
-            api_base: url("http://127.0.0.1:8455/backend-api"),
-            ..Self::openai()
-        }
-    }
 }
 
 #[cfg(test)]

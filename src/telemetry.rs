@@ -51,7 +51,8 @@ impl std::fmt::Debug for Guard {
 pub fn start(log: &Log, log_dir: &Path) -> io::Result<Guard> {
     let (writer, worker, ansi) = match Destination::of_this_process() {
         Destination::Stderr => {
-            let colours = anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never;
+            let colours =
+                anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never;
             let (writer, worker) = queue(io::stderr());
             (writer, worker, colours)
         }
@@ -61,13 +62,23 @@ pub fn start(log: &Log, log_dir: &Path) -> io::Result<Guard> {
         }
     };
     let (filter, handle) = reload::Layer::new(filter(&log.level)?);
-    let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(ansi).with_filter(filter.and(cap()));
-    tracing::subscriber::set_global_default(tracing_subscriber::registry().with(lines)).map_err(io::Error::other)?;
-    Ok(Guard { _worker: worker, filter: handle })
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(writer)
+        .with_ansi(ansi)
+        .with_filter(filter.and(cap()));
+    tracing::subscriber::set_global_default(tracing_subscriber::registry().with(lines))
+        .map_err(io::Error::other)?;
+    Ok(Guard {
+        _worker: worker,
+        filter: handle,
+    })
 }
 
 fn queue(writer: impl Write + Send + 'static) -> (NonBlocking, WorkerGuard) {
-    NonBlockingBuilder::default().buffered_lines_limit(BUFFERED_LINES_MAX).lossy(true).finish(writer)
+    NonBlockingBuilder::default()
+        .buffered_lines_limit(BUFFERED_LINES_MAX)
+        .lossy(true)
+        .finish(writer)
 }
 
 fn daily_files(dir: &Path, keep_days: usize) -> io::Result<RollingFileAppender> {
@@ -83,7 +94,9 @@ fn daily_files(dir: &Path, keep_days: usize) -> io::Result<RollingFileAppender> 
 }
 
 fn filter(level: &str) -> io::Result<EnvFilter> {
-    let wanted = std::env::var("RUST_LOG").ok().filter(|filter| !filter.is_empty());
+    let wanted = std::env::var("RUST_LOG")
+        .ok()
+        .filter(|filter| !filter.is_empty());
     EnvFilter::try_new(wanted.as_deref().unwrap_or(level)).map_err(io::Error::other)
 }
 
@@ -118,7 +131,11 @@ impl Destination {
         let managed = ["JOURNAL_STREAM", "NOTIFY_SOCKET", "XPC_SERVICE_NAME"]
             .iter()
             .any(|name| variable(name).is_some_and(|value| !value.is_empty() && value != "0"));
-        if managed || terminal { Self::Stderr } else { Self::Files }
+        if managed || terminal {
+            Self::Stderr
+        } else {
+            Self::Files
+        }
     }
 }
 
@@ -130,15 +147,35 @@ mod tests {
     #[test]
     fn a_manager_or_a_terminal_gets_the_lines_and_nobody_else() {
         let choose = |variables: &[(&str, &str)], terminal| {
-            let find = |name: &str| variables.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned());
+            let find = |name: &str| {
+                variables
+                    .iter()
+                    .find(|(n, _)| *n == name)
+                    .map(|(_, v)| (*v).to_owned())
+            };
             Destination::choose(find, terminal)
         };
         assert_eq!(choose(&[], false), Destination::Files);
         assert_eq!(choose(&[], true), Destination::Stderr);
-        assert_eq!(choose(&[("JOURNAL_STREAM", "8:1")], false), Destination::Stderr);
-        assert_eq!(choose(&[("XPC_SERVICE_NAME", "0")], false), Destination::Files);
-        assert_eq!(choose(&[("XPC_SERVICE_NAME", "org.example.valetkey")], false), Destination::Stderr);
-        assert_eq!(choose(&[("NOTIFY_SOCKET", "/run/n"), ("VALETKEY_LOG_TO", "file")], false), Destination::Files);
+        assert_eq!(
+            choose(&[("JOURNAL_STREAM", "8:1")], false),
+            Destination::Stderr
+        );
+        assert_eq!(
+            choose(&[("XPC_SERVICE_NAME", "0")], false),
+            Destination::Files
+        );
+        assert_eq!(
+            choose(&[("XPC_SERVICE_NAME", "org.example.valetkey")], false),
+            Destination::Stderr
+        );
+        assert_eq!(
+            choose(
+                &[("NOTIFY_SOCKET", "/run/n"), ("VALETKEY_LOG_TO", "file")],
+                false
+            ),
+            Destination::Files
+        );
     }
 
     #[derive(Clone, Default)]
@@ -167,7 +204,8 @@ mod tests {
             tracing::info!(target: "reqwest", "told");
             tracing::trace!(target: "valetkey::login", "fine");
         });
-        let text = String::from_utf8(kept.0.lock().expect("nobody panicked").clone()).expect("text");
+        let text =
+            String::from_utf8(kept.0.lock().expect("nobody panicked").clone()).expect("text");
         assert!(!text.contains("canary"), "{text}");
         assert!(text.contains("told") && text.contains("fine"), "{text}");
     }
@@ -179,7 +217,17 @@ mod tests {
         let mut files = daily_files(&dir, 2).expect("they open");
         files.write_all(b"a line\n").expect("written");
         assert_eq!(paths::mode_of(&dir).unwrap_or(0o700), 0o700);
-        let file = std::fs::read_dir(&dir).expect("readable").next().expect("one file").expect("readable").path();
-        assert_eq!(paths::mode_of(&file).unwrap_or(0o600), 0o600, "{}", file.display());
+        let file = std::fs::read_dir(&dir)
+            .expect("readable")
+            .next()
+            .expect("one file")
+            .expect("readable")
+            .path();
+        assert_eq!(
+            paths::mode_of(&file).unwrap_or(0o600),
+            0o600,
+            "{}",
+            file.display()
+        );
     }
 }

@@ -21,7 +21,12 @@ const START_TIME_MAX: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// The variables that point a daemon elsewhere than an installed service would look.
-const OVERRIDES: [&str; 4] = ["VALETKEY_CONFIG", "VALETKEY_DATA_DIR", "VALETKEY_STATE_DIR", "VALETKEY_SOCKET"];
+const OVERRIDES: [&str; 4] = [
+    "VALETKEY_CONFIG",
+    "VALETKEY_DATA_DIR",
+    "VALETKEY_STATE_DIR",
+    "VALETKEY_SOCKET",
+];
 
 /// What every verb starts from.
 pub(crate) struct Context {
@@ -41,7 +46,9 @@ impl Context {
         }
         // A file that does not parse must not keep a client from the daemon that runs well on what it
         // read before; whoever starts a daemon on it is told what is wrong.
-        let socket = Config::load(&paths.config_file).ok().and_then(|config| config.daemon.socket);
+        let socket = Config::load(&paths.config_file)
+            .ok()
+            .and_then(|config| config.daemon.socket);
         Ok(with_socket(paths, socket))
     }
 
@@ -49,15 +56,20 @@ impl Context {
     pub(crate) fn paths_and_config(&self) -> Result<(Paths, Config), Failure> {
         let paths = self.named_paths()?;
         let config = Config::load(&paths.config_file)?;
-        let socket = config.daemon.socket.clone().filter(|_| self.global.socket.is_none());
+        let socket = config
+            .daemon
+            .socket
+            .clone()
+            .filter(|_| self.global.socket.is_none());
         Ok((with_socket(paths, socket), config))
     }
 
     fn named_paths(&self) -> Result<Paths, Failure> {
         let mut paths = Paths::from_environment()?;
         if let Some(file) = &self.global.config {
-            paths.config_file = std::path::absolute(file)
-                .map_err(|error| Failure::new(Exit::Usage, format!("--config is no usable path: {error}")))?;
+            paths.config_file = std::path::absolute(file).map_err(|error| {
+                Failure::new(Exit::Usage, format!("--config is no usable path: {error}"))
+            })?;
         }
         Ok(with_socket(paths, self.global.socket.clone()))
     }
@@ -90,9 +102,14 @@ impl Context {
         }
         command.args(["serve", "--detach"]);
         let socket = paths.socket.clone();
-        match spawn::until_ready(&mut command, START_TIME_MAX, move || Client::connect(&socket).is_ok()) {
+        match spawn::until_ready(&mut command, START_TIME_MAX, move || {
+            Client::connect(&socket).is_ok()
+        }) {
             Ok(_daemon) => connect_soon(&paths.socket),
-            Err(StartError::Exited { status: Some(EXIT_ALREADY_RUNNING), .. }) => connect_soon(&paths.socket),
+            Err(StartError::Exited {
+                status: Some(EXIT_ALREADY_RUNNING),
+                ..
+            }) => connect_soon(&paths.socket),
             Err(error) => Err(not_started(&error)),
         }
     }
@@ -101,14 +118,20 @@ impl Context {
     fn is_ordinary(&self) -> bool {
         self.global.socket.is_none()
             && self.global.config.is_none()
-            && OVERRIDES.iter().all(|name| std::env::var_os(name).is_none())
+            && OVERRIDES
+                .iter()
+                .all(|name| std::env::var_os(name).is_none())
     }
 }
 
 /// This very program, as other processes of it are started.
 pub(crate) fn this_program() -> Result<PathBuf, Failure> {
-    std::env::current_exe()
-        .map_err(|error| Failure::new(Exit::Failed, format!("this program cannot find its own file: {error}")))
+    std::env::current_exe().map_err(|error| {
+        Failure::new(
+            Exit::Failed,
+            format!("this program cannot find its own file: {error}"),
+        )
+    })
 }
 
 fn with_socket(mut paths: Paths, socket: Option<String>) -> Paths {
@@ -125,7 +148,8 @@ fn not_started(error: &StartError) -> Failure {
         }
         other => other.to_string(),
     };
-    Failure::new(Exit::Unreachable, sentence).hint("`valetkey serve` runs it where you can watch it")
+    Failure::new(Exit::Unreachable, sentence)
+        .hint("`valetkey serve` runs it where you can watch it")
 }
 
 /// The lock that starters share, held until it is dropped. Where it cannot be had (a read-only
@@ -133,7 +157,12 @@ fn not_started(error: &StartError) -> Failure {
 /// instance lock sees to that.
 fn take_turn(path: PathBuf) -> Option<File> {
     paths::create_private_dir(path.parent()?).ok()?;
-    let file = File::options().create(true).truncate(false).write(true).open(path).ok()?;
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path)
+        .ok()?;
     let (locked, got) = channel();
     std::thread::spawn(move || locked.send(file.lock().map(|()| file)));
     got.recv_timeout(2 * START_TIME_MAX).ok()?.ok()
@@ -144,7 +173,9 @@ fn connect_soon(socket: &str) -> Result<Client, Failure> {
     let end = Instant::now() + START_TIME_MAX;
     loop {
         match Client::connect(socket) {
-            Err(ClientError::Unreachable { .. }) if Instant::now() < end => std::thread::sleep(LOOK_EVERY),
+            Err(ClientError::Unreachable { .. }) if Instant::now() < end => {
+                std::thread::sleep(LOOK_EVERY)
+            }
             other => return Ok(other?),
         }
     }
@@ -155,7 +186,11 @@ mod tests {
     use super::*;
 
     fn context(socket: Option<&str>, config: PathBuf) -> Context {
-        Context::new(Global { socket: socket.map(str::to_owned), config: Some(config), no_spawn: true })
+        Context::new(Global {
+            socket: socket.map(str::to_owned),
+            config: Some(config),
+            no_spawn: true,
+        })
     }
 
     #[test]
@@ -163,11 +198,26 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("config.toml");
         std::fs::write(&file, "[daemon]\nsocket = \"/from-file\"").expect("written");
-        assert_eq!(context(None, file.clone()).paths().expect("paths").socket, "/from-file");
-        assert_eq!(context(Some("/flag"), file.clone()).paths().expect("paths").socket, "/flag");
+        assert_eq!(
+            context(None, file.clone()).paths().expect("paths").socket,
+            "/from-file"
+        );
+        assert_eq!(
+            context(Some("/flag"), file.clone())
+                .paths()
+                .expect("paths")
+                .socket,
+            "/flag"
+        );
         std::fs::write(&file, "nonsense").expect("written");
         assert!(context(None, file.clone()).paths().is_ok());
-        assert_eq!(context(None, file).paths_and_config().expect_err("a daemon minds").code(), 2);
+        assert_eq!(
+            context(None, file)
+                .paths_and_config()
+                .expect_err("a daemon minds")
+                .code(),
+            2
+        );
     }
 
     #[test]
@@ -183,7 +233,10 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("run/start.lock");
         let first = take_turn(path.clone()).expect("nobody else");
-        let other = File::options().write(true).open(&path).expect("it is there");
+        let other = File::options()
+            .write(true)
+            .open(&path)
+            .expect("it is there");
         assert!(other.try_lock().is_err(), "the first still has it");
         drop(first);
         assert!(take_turn(path).is_some());

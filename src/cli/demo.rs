@@ -16,8 +16,8 @@ use serde_json::json;
 use crate::clock::Clock;
 use crate::rpc::client::{CallError, Client};
 use crate::rpc::{
-    Kind, LoggedOut, LoginMethod, LoginPoll, LoginProgress, LoginStart, LoginStarted, LoginWait, LogoutParams,
-    Rejected, Status, TokenParams, TokenResult,
+    Kind, LoggedOut, LoginMethod, LoginPoll, LoginProgress, LoginStart, LoginStarted, LoginWait,
+    LogoutParams, Rejected, Status, TokenParams, TokenResult,
 };
 
 use super::Done;
@@ -43,11 +43,21 @@ const LOST_ANSWER_MS: u64 = 10_000;
 
 pub(super) fn run() -> Done {
     let interrupted = Arc::new(AtomicBool::new(false));
-    signal_hook::flag::register(signal_hook::consts::SIGINT, Arc::clone(&interrupted))
-        .map_err(|error| Failure::new(Exit::Failed, format!("Ctrl-C could not be listened for: {error}")))?;
+    signal_hook::flag::register(signal_hook::consts::SIGINT, Arc::clone(&interrupted)).map_err(
+        |error| {
+            Failure::new(
+                Exit::Failed,
+                format!("Ctrl-C could not be listened for: {error}"),
+            )
+        },
+    )?;
     let outcome = story();
     // Ctrl-C reaches the processes of the demo as well; what fails because of it is no finding.
-    if interrupted.load(Ordering::Relaxed) { Err(Failure::silent(Exit::Interrupted)) } else { outcome }
+    if interrupted.load(Ordering::Relaxed) {
+        Err(Failure::silent(Exit::Interrupted))
+    } else {
+        outcome
+    }
 }
 
 fn story() -> Done {
@@ -55,7 +65,10 @@ fn story() -> Done {
     say(format_args!(
         "\n{STRONG}valetkey demo{STRONG:#}  {FAINT}real processes in a private folder; each line was checked as it happened{FAINT:#}\n"
     ))?;
-    let mut demo = Demo { stage: Stage::set()?, checks: 0 };
+    let mut demo = Demo {
+        stage: Stage::set()?,
+        checks: 0,
+    };
     demo.start()?;
     demo.sign_in()?;
     demo.two_agents()?;
@@ -84,43 +97,80 @@ impl Demo {
             return Ok(());
         }
         let log = self.stage.keep();
-        Err(Failure::new(Exit::Failed, format!("the demo found that this does not hold: {what}; seen: {}", seen()))
-            .hint(format!("the folder is kept for a look: {}", log.display())))
+        Err(Failure::new(
+            Exit::Failed,
+            format!(
+                "the demo found that this does not hold: {what}; seen: {}",
+                seen()
+            ),
+        )
+        .hint(format!("the folder is kept for a look: {}", log.display())))
     }
 
     fn start(&mut self) -> Done {
         let waiting = spinner("starting a provider and a daemon");
         let began = Instant::now();
         self.stage.start_sandbox()?;
-        self.stage.sandbox_post("settings", &json!({"access_ttl_secs": SHORT_LIFE_SECS, "interval": 1}))?;
+        self.stage.sandbox_post(
+            "settings",
+            &json!({"access_ttl_secs": SHORT_LIFE_SECS, "interval": 1}),
+        )?;
         self.stage.start_daemon()?;
         let status: Status = self.stage.client()?.call("status", &json!({}))?;
-        self.check("nobody is signed in at first", !status.connected, || format!("{:?}", status.state))?;
+        self.check("nobody is signed in at first", !status.connected, || {
+            format!("{:?}", status.state)
+        })?;
         waiting.finish_and_clear();
         told(
             "A stand-in provider and a daemon are running",
-            &format!("the daemon was ready after {} ms", began.elapsed().as_millis()),
+            &format!(
+                "the daemon was ready after {} ms",
+                began.elapsed().as_millis()
+            ),
         )
     }
 
     fn sign_in(&mut self) -> Done {
         let waiting = spinner("signing in with a device code");
         let mut client = self.stage.client()?;
-        let start =
-            LoginStart { vendor: None, account: None, method: LoginMethod::Device, consent: true, replace: false };
+        let start = LoginStart {
+            vendor: None,
+            account: None,
+            method: LoginMethod::Device,
+            consent: true,
+            replace: false,
+        };
         let login: LoginStarted = client.call("login.start", &start)?;
         let code = login.user_code.clone().unwrap_or_default();
-        self.check("a device login shows a code", !code.is_empty(), || "none".to_owned())?;
-        self.stage.sandbox_post("approve", &json!({"user_code": code}))?;
-        let wait = LoginWait { login_id: login.login_id, timeout: Some(15) };
+        self.check("a device login shows a code", !code.is_empty(), || {
+            "none".to_owned()
+        })?;
+        self.stage
+            .sandbox_post("approve", &json!({"user_code": code}))?;
+        let wait = LoginWait {
+            login_id: login.login_id,
+            timeout: Some(15),
+        };
         let outcome: LoginPoll = client.call("login.wait", &wait)?;
         let good = outcome.login == LoginProgress::Complete && outcome.status.connected;
-        self.check("the approved login completes", good, || format!("{:?}, {:?}", outcome.login, outcome.error))?;
+        self.check("the approved login completes", good, || {
+            format!("{:?}, {:?}", outcome.login, outcome.error)
+        })?;
         // From now on tokens live an hour, as everyday ones would.
-        self.stage.sandbox_post("settings", &json!({"access_ttl_secs": 3600}))?;
+        self.stage
+            .sandbox_post("settings", &json!({"access_ttl_secs": 3600}))?;
         waiting.finish_and_clear();
-        let who = super::words::plain(outcome.status.account_email.as_deref().unwrap_or("somebody"));
-        told(&format!("Signed in as {who}"), &format!("the code {code} was typed and approved on the provider's page"))
+        let who = super::words::plain(
+            outcome
+                .status
+                .account_email
+                .as_deref()
+                .unwrap_or("somebody"),
+        );
+        told(
+            &format!("Signed in as {who}"),
+            &format!("the code {code} was typed and approved on the provider's page"),
+        )
     }
 
     fn two_agents(&mut self) -> Done {
@@ -128,64 +178,122 @@ impl Demo {
         self.all_equal(&lent)?;
         for one in &lent {
             let status = self.stage.use_token(one)?;
-            self.check("a borrowed token opens the API", status == 200, || format!("HTTP {status}"))?;
+            self.check("a borrowed token opens the API", status == 200, || {
+                format!("HTTP {status}")
+            })?;
         }
-        told("Two agents borrowed at once", &format!("both got token {}, and the API accepts it", lent[0].generation))
+        told(
+            "Two agents borrowed at once",
+            &format!(
+                "both got token {}, and the API accepts it",
+                lent[0].generation
+            ),
+        )
     }
 
     fn many_callers(&mut self) -> Done {
         let waiting = spinner("waiting until the token is near its end");
-        let held: TokenResult = self.stage.client()?.call("token", &TokenParams { min_ttl: Some(0), ..Default::default() })?;
+        let held: TokenResult = self.stage.client()?.call(
+            "token",
+            &TokenParams {
+                min_ttl: Some(0),
+                ..Default::default()
+            },
+        )?;
         let left = held.expires_at.since(Clock::System.now());
         std::thread::sleep(left.saturating_sub(NEAR_ITS_END));
         let before = self.stage.stats()?;
-        self.stage.sandbox_post("faults", &json!({"on": "refresh", "latency_ms": SLOW_REFRESH_MS}))?;
+        self.stage.sandbox_post(
+            "faults",
+            &json!({"on": "refresh", "latency_ms": SLOW_REFRESH_MS}),
+        )?;
         let began = Instant::now();
         let lent = self.ask_at_once(CALLERS, &TokenParams::default)?;
         let took = began.elapsed();
         let after = self.stage.stats()?;
         self.all_equal(&lent)?;
         let (first, asked) = (&lent[0], after.refresh_requests - before.refresh_requests);
-        self.check("the token is a new one", first.generation > held.generation, || first.generation.to_string())?;
-        self.check("the issuer is asked once", asked == 1, || format!("{asked} requests"))?;
+        self.check(
+            "the token is a new one",
+            first.generation > held.generation,
+            || first.generation.to_string(),
+        )?;
+        self.check("the issuer is asked once", asked == 1, || {
+            format!("{asked} requests")
+        })?;
         let status = self.stage.use_token(first)?;
-        self.check("the new token opens the API", status == 200, || format!("HTTP {status}"))?;
+        self.check("the new token opens the API", status == 200, || {
+            format!("HTTP {status}")
+        })?;
         waiting.finish_and_clear();
         told(
-            &format!("{CALLERS} callers found a token near its end: one refresh, {CALLERS} answers"),
-            &format!("the provider counted 1 request and took {SLOW_REFRESH_MS} ms; all were served in {} ms", took.as_millis()),
+            &format!(
+                "{CALLERS} callers found a token near its end: one refresh, {CALLERS} answers"
+            ),
+            &format!(
+                "the provider counted 1 request and took {SLOW_REFRESH_MS} ms; all were served in {} ms",
+                took.as_millis()
+            ),
         )
     }
 
     fn crash(&mut self) -> Done {
         let waiting = spinner("killing the daemon in mid-refresh");
-        let held: TokenResult = self.stage.client()?.call("token", &TokenParams::default())?;
+        let held: TokenResult = self
+            .stage
+            .client()?
+            .call("token", &TokenParams::default())?;
         let before = self.stage.stats()?;
-        self.stage.sandbox_post("faults", &json!({"on": "refresh", "answer_latency_ms": LOST_ANSWER_MS}))?;
+        self.stage.sandbox_post(
+            "faults",
+            &json!({"on": "refresh", "answer_latency_ms": LOST_ANSWER_MS}),
+        )?;
         let mut client = self.stage.client()?;
-        let rejected = TokenParams { rejected: Some(Rejected::Generation(held.generation)), ..Default::default() };
+        let rejected = TokenParams {
+            rejected: Some(Rejected::Generation(held.generation)),
+            ..Default::default()
+        };
         let caller = std::thread::spawn(move || client.call::<_, TokenResult>("token", &rejected));
         self.stage.sandbox_wait_in_flight("refresh")?;
         self.stage.kill_daemon()?;
-        let lost = caller.join().map_err(|_| Failure::new(Exit::Failed, "a caller's thread ended badly"))?;
+        let lost = caller
+            .join()
+            .map_err(|_| Failure::new(Exit::Failed, "a caller's thread ended badly"))?;
         let noticed = matches!(lost, Err(CallError::Lost(_) | CallError::Garbled(_)));
-        self.check("the waiting caller notices the crash", noticed, || outcome(lost))?;
+        self.check("the waiting caller notices the crash", noticed, || {
+            outcome(lost)
+        })?;
         let began = Instant::now();
         self.stage.start_daemon()?;
         let lent = self.ask_at_once(2, &TokenParams::default)?;
         let ready = began.elapsed();
         self.all_equal(&lent)?;
         let status = self.stage.use_token(&lent[0])?;
-        self.check("the restarted daemon lends a token that works", status == 200, || format!("HTTP {status}"))?;
+        self.check(
+            "the restarted daemon lends a token that works",
+            status == 200,
+            || format!("HTTP {status}"),
+        )?;
         let after = self.stage.stats()?;
         let used = after.refreshes - before.refreshes;
-        self.check("the refresh token was used up by the lost answer", used == 1, || format!("{used} refreshes"))?;
+        self.check(
+            "the refresh token was used up by the lost answer",
+            used == 1,
+            || format!("{used} refreshes"),
+        )?;
         let reused = after.reuse_detected;
-        self.check("no used refresh token is ever shown again", reused == 0, || format!("{reused} times"))?;
+        self.check(
+            "no used refresh token is ever shown again",
+            reused == 0,
+            || format!("{reused} times"),
+        )?;
         waiting.finish_and_clear();
         told(
             "kill -9 in mid-refresh, and the restarted daemon lends on",
-            &format!("after {} ms; the provider never saw a used refresh token", ready.as_millis()),
+            &format!(
+                "after {} ms; the provider never saw a used refresh token",
+                ready.as_millis()
+            ),
         )
     }
 
@@ -194,23 +302,39 @@ impl Demo {
         let mut client = self.stage.client()?;
         let held: TokenResult = client.call("token", &TokenParams::default())?;
         let answer: LoggedOut = client.call("logout", &LogoutParams::default())?;
-        self.check("the login is gone", !answer.status.connected, || format!("{:?}", answer.status.state))?;
-        self.check("the issuer confirms the revocation", answer.revoked, || "it did not".to_owned())?;
+        self.check("the login is gone", !answer.status.connected, || {
+            format!("{:?}", answer.status.state)
+        })?;
+        self.check("the issuer confirms the revocation", answer.revoked, || {
+            "it did not".to_owned()
+        })?;
         let refused = client.call::<_, TokenResult>("token", &TokenParams::default());
         let told_so = matches!(&refused, Err(CallError::Refused(error)) if error.kind() == Kind::LoginRequired);
         self.check("nothing is lent any more", told_so, || outcome(refused))?;
         let status = self.stage.use_token(&held)?;
-        self.check("the API refuses what was lent", status == 401, || format!("HTTP {status}"))?;
+        self.check("the API refuses what was lent", status == 401, || {
+            format!("HTTP {status}")
+        })?;
         let left = self.stage.files_holding(held.access_token.expose())?;
-        self.check("no file holds the token", left.is_empty(), || format!("{left:?}"))?;
+        self.check("no file holds the token", left.is_empty(), || {
+            format!("{left:?}")
+        })?;
         waiting.finish_and_clear();
-        told("Signed out", "the provider revoked the login, the API refuses the old token, and no file holds it")
+        told(
+            "Signed out",
+            "the provider revoked the login, the API refuses the old token, and no file holds it",
+        )
     }
 
     fn stop(&mut self) -> Done {
         let code = self.stage.stop_daemon()?;
-        self.check("the daemon ends in good order", code == Some(0), || format!("{code:?}"))?;
-        told("The daemon ended in good order", "and the private folder is gone with it")
+        self.check("the daemon ends in good order", code == Some(0), || {
+            format!("{code:?}")
+        })?;
+        told(
+            "The daemon ended in good order",
+            "and the private folder is gone with it",
+        )
     }
 
     /// Lets `callers` ask for a token at one moment, each on a connection of its own.
@@ -219,7 +343,9 @@ impl Demo {
         callers: usize,
         params: &(dyn Fn() -> TokenParams + Sync),
     ) -> Result<Vec<TokenResult>, Failure> {
-        let mut clients: Vec<Client> = (0..callers).map(|_| self.stage.client()).collect::<Result<_, _>>()?;
+        let mut clients: Vec<Client> = (0..callers)
+            .map(|_| self.stage.client())
+            .collect::<Result<_, _>>()?;
         let together = Barrier::new(callers);
         let answers: Vec<Result<TokenResult, CallError>> = std::thread::scope(|scope| {
             let ask = |client| {
@@ -229,9 +355,19 @@ impl Demo {
                     Client::call(client, "token", &params())
                 }
             };
-            let threads: Vec<_> = clients.iter_mut().map(|client| scope.spawn(ask(client))).collect();
-            let lost = || Err(CallError::Garbled("a caller's thread ended badly".to_owned()));
-            threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| lost())).collect()
+            let threads: Vec<_> = clients
+                .iter_mut()
+                .map(|client| scope.spawn(ask(client)))
+                .collect();
+            let lost = || {
+                Err(CallError::Garbled(
+                    "a caller's thread ended badly".to_owned(),
+                ))
+            };
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap_or_else(|_| lost()))
+                .collect()
         });
         Ok(answers.into_iter().collect::<Result<_, _>>()?)
     }
@@ -239,26 +375,43 @@ impl Demo {
     fn all_equal(&mut self, lent: &[TokenResult]) -> Done {
         let first = &lent[0];
         let same = lent.iter().all(|one| {
-            one.generation == first.generation && one.access_token.matches(first.access_token.expose())
+            one.generation == first.generation
+                && one.access_token.matches(first.access_token.expose())
         });
-        let generations = || lent.iter().map(|one| one.generation.to_string()).collect::<Vec<_>>().join(", ");
-        self.check("all callers get the same token", same, || format!("generations {}", generations()))
+        let generations = || {
+            lent.iter()
+                .map(|one| one.generation.to_string())
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
+        self.check("all callers get the same token", same, || {
+            format!("generations {}", generations())
+        })
     }
 }
 
 /// What came of a call, without what it lent.
 fn outcome(answer: Result<TokenResult, CallError>) -> String {
-    answer.map_or_else(|error| error.to_string(), |lent| format!("token {}", lent.generation))
+    answer.map_or_else(
+        |error| error.to_string(),
+        |lent| format!("token {}", lent.generation),
+    )
 }
 
 fn told(what: &str, detail: &str) -> Done {
-    say(format_args!("  {GOOD}✓{GOOD:#} {STRONG}{what}{STRONG:#}\n    {FAINT}{detail}{FAINT:#}"))?;
+    say(format_args!(
+        "  {GOOD}✓{GOOD:#} {STRONG}{what}{STRONG:#}\n    {FAINT}{detail}{FAINT:#}"
+    ))?;
     Ok(())
 }
 
 /// Something that moves while a step takes its time; nothing where nobody sees it.
 fn spinner(what: &'static str) -> ProgressBar {
-    let bar = if is_seen() { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
+    let bar = if is_seen() {
+        ProgressBar::new_spinner()
+    } else {
+        ProgressBar::hidden()
+    };
     bar.enable_steady_tick(Duration::from_millis(100));
     bar.with_message(what)
 }

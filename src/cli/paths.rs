@@ -20,8 +20,10 @@ pub(super) fn run(context: &Context, verb: &Paths) -> Done {
         ("audit", &audit),
     ];
     if verb.json {
-        let mut object: serde_json::Map<String, serde_json::Value> =
-            files.iter().map(|(name, path)| ((*name).to_owned(), path.to_string_lossy().into())).collect();
+        let mut object: serde_json::Map<String, serde_json::Value> = files
+            .iter()
+            .map(|(name, path)| ((*name).to_owned(), path.to_string_lossy().into()))
+            .collect();
         object.insert("socket".to_owned(), paths.socket.into());
         writeln!(io::stdout(), "{:#}", serde_json::Value::Object(object))?;
         return Ok(());
@@ -29,5 +31,8 @@ pub(super) fn run(context: &Context, verb: &Paths) -> Done {
     for (name, path) in files {
         say(format_args!("{FAINT}{name:12}{FAINT:#}{}", path.display()))?;
     }
-    Ok(say(format_args!("{FAINT}{:12}{FAINT:#}{}", "socket", paths.socket))?)
+    Ok(say(format_args!(
+        "{FAINT}{:12}{FAINT:#}{}",
+        "socket", paths.socket
+    ))?)
 }

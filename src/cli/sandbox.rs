@@ -14,7 +14,9 @@ pub(super) fn run(verb: &args::Sandbox) -> Done {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failure::new(Exit::Failed, format!("no runtime could be made: {error}")))?;
+        .map_err(|error| {
+            Failure::new(Exit::Failed, format!("no runtime could be made: {error}"))
+        })?;
     runtime.block_on(async {
         let options = Options {
             port: verb.port,
@@ -24,8 +26,11 @@ pub(super) fn run(verb: &args::Sandbox) -> Done {
             ..Options::default()
         };
         let sandbox = Sandbox::start(options).await.map_err(|error| {
-            Failure::new(Exit::Failed, format!("the sandbox cannot listen on port {}: {error}", verb.port))
-                .hint("`--port 0` takes a free one")
+            Failure::new(
+                Exit::Failed,
+                format!("the sandbox cannot listen on port {}: {error}", verb.port),
+            )
+            .hint("`--port 0` takes a free one")
         })?;
         announce(sandbox.url(), verb)?;
         // Ctrl-C ends the process: everything is in memory, so there is nothing to put away.
@@ -40,7 +45,9 @@ fn announce(url: &str, verb: &args::Sandbox) -> io::Result<()> {
         writeln!(stdout, "{line}")?;
         return stdout.flush();
     }
-    say(format_args!("{GOOD}●{GOOD:#} The sandbox is at {STRONG}{url}{STRONG:#}; Ctrl-C ends it and forgets everything."))?;
+    say(format_args!(
+        "{GOOD}●{GOOD:#} The sandbox is at {STRONG}{url}{STRONG:#}; Ctrl-C ends it and forgets everything."
+    ))?;
     say("\nFor the configuration file (`valetkey paths` shows where it is):\n")?;
     say(format_args!(
         "  default_vendor = \"sandbox\"\n\n  [vendors.sandbox]\n  kind = \"sandbox\"\n  issuer = \"{url}\"\n  api_base = \"{url}/backend-api\""
@@ -52,7 +59,10 @@ fn announce(url: &str, verb: &args::Sandbox) -> io::Result<()> {
             format!("curl {url}/_sandbox/faults --json '{{\"on\": \"refresh\", \"status\": 503}}'"),
             "the next refresh fails",
         ),
-        (format!("curl -X POST {url}/_sandbox/revoke_access"), "every living token is refused"),
+        (
+            format!("curl -X POST {url}/_sandbox/revoke_access"),
+            "every living token is refused",
+        ),
     ] {
         say(format_args!("  {command}  {FAINT}# {about}{FAINT:#}"))?;
     }

@@ -20,9 +20,15 @@ const BAR_WIDTH: usize = 24;
 
 pub(super) fn run(context: &Context, verb: &args::Status) -> Done {
     let params = to_raw_value(&verb.target.which()).map_err(io::Error::from)?;
-    let answer: Box<RawValue> = context.client()?.call_raw("status", &params, &mut |_, _| {})?;
-    let status: Status = serde_json::from_str(answer.get())
-        .map_err(|error| Failure::new(Exit::Failed, format!("the daemon's answer is not a status: {error}")))?;
+    let answer: Box<RawValue> = context
+        .client()?
+        .call_raw("status", &params, &mut |_, _| {})?;
+    let status: Status = serde_json::from_str(answer.get()).map_err(|error| {
+        Failure::new(
+            Exit::Failed,
+            format!("the daemon's answer is not a status: {error}"),
+        )
+    })?;
     if verb.json {
         output::json(&answer)?;
     } else {
@@ -30,7 +36,11 @@ pub(super) fn run(context: &Context, verb: &args::Status) -> Done {
             say(line)?;
         }
     }
-    if status.connected { Ok(()) } else { Err(Failure::silent(Exit::LoginRequired)) }
+    if status.connected {
+        Ok(())
+    } else {
+        Err(Failure::silent(Exit::LoginRequired))
+    }
 }
 
 /// How a login stands, in two words and their colour.
@@ -50,10 +60,13 @@ pub(super) fn lines(status: &Status, now: Timestamp) -> Vec<String> {
     let (state, style) = state_in_words(status);
     let which = format!("{}/{}", status.vendor, status.account);
     let mut lines = vec![match status.account_email.as_deref().map(plain) {
-        Some(email) => format!("{style}● {state}{style:#}  {STRONG}{email}{STRONG:#}  {FAINT}{which}{FAINT:#}"),
+        Some(email) => {
+            format!("{style}● {state}{style:#}  {STRONG}{email}{STRONG:#}  {FAINT}{which}{FAINT:#}")
+        }
         None => format!("{style}● {state}{style:#}  {FAINT}{which}{FAINT:#}"),
     }];
-    let mut fact = |name: &str, value: String| lines.push(format!("  {FAINT}{name:9}{FAINT:#}{value}"));
+    let mut fact =
+        |name: &str, value: String| lines.push(format!("  {FAINT}{name:9}{FAINT:#}{value}"));
     if let Some(plan) = &status.plan {
         fact("plan", plain(plan));
     }
@@ -61,14 +74,23 @@ pub(super) fn lines(status: &Status, now: Timestamp) -> Vec<String> {
         fact("token", life(status, ends, now));
     }
     match (status.last_refresh_at, status.refresh_at) {
-        (Some(last), Some(next)) => fact("renewed", format!("{}, next {}", moment(last, now), moment(next, now))),
+        (Some(last), Some(next)) => fact(
+            "renewed",
+            format!("{}, next {}", moment(last, now), moment(next, now)),
+        ),
         (Some(last), None) => fact("renewed", moment(last, now)),
         (None, Some(next)) => fact("renewal", moment(next, now)),
         (None, None) => {}
     }
     if let Some(problem) = &status.last_error {
         let at = moment(problem.at, now);
-        fact("problem", format!("{WARN}{}{WARN:#} {FAINT}({at}){FAINT:#}", plain(&problem.message)));
+        fact(
+            "problem",
+            format!(
+                "{WARN}{}{WARN:#} {FAINT}({at}){FAINT:#}",
+                plain(&problem.message)
+            ),
+        );
     }
     let hint = match status.state {
         State::SignedOut => Some("run `valetkey login`"),
@@ -76,7 +98,9 @@ pub(super) fn lines(status: &Status, now: Timestamp) -> Vec<String> {
             Some("the token is lent until its end; run `valetkey login` before that")
         }
         State::LoginRequired => Some("run `valetkey login`"),
-        State::Degraded => Some("it is tried again by itself; `valetkey rpc audit.tail` shows who borrows meanwhile"),
+        State::Degraded => Some(
+            "it is tried again by itself; `valetkey rpc audit.tail` shows who borrows meanwhile",
+        ),
         State::Active | State::Refreshing | State::Locked => None,
     };
     if let Some(hint) = hint {
@@ -89,11 +113,17 @@ fn life(status: &Status, ends: Timestamp, now: Timestamp) -> String {
     if ends <= now {
         return format!("{ERROR}ended {}{ERROR:#}", moment(ends, now));
     }
-    let Some(began) = status.last_refresh_at else { return format!("ends {}", moment(ends, now)) };
+    let Some(began) = status.last_refresh_at else {
+        return format!("ends {}", moment(ends, now));
+    };
     let left = life_left(began, ends, now);
     let style = if left > 0.25 { GOOD } else { WARN };
     let (full, empty) = bar(left, BAR_WIDTH);
-    format!("{style}{full}{style:#}{FAINT}{empty}{FAINT:#} {:.0} %, ends {}", left * 100.0, moment(ends, now))
+    format!(
+        "{style}{full}{style:#}{FAINT}{empty}{FAINT:#} {:.0} %, ends {}",
+        left * 100.0,
+        moment(ends, now)
+    )
 }
 
 #[cfg(test)]
@@ -120,7 +150,10 @@ mod tests {
     }
 
     fn shown(status: &Status) -> Vec<String> {
-        lines(status, NOW).iter().map(|line| anstream::adapter::strip_str(line).to_string()).collect()
+        lines(status, NOW)
+            .iter()
+            .map(|line| anstream::adapter::strip_str(line).to_string())
+            .collect()
     }
 
     #[test]
@@ -138,11 +171,22 @@ mod tests {
 
     #[test]
     fn a_problem_is_told_with_its_time_and_the_next_step() {
-        let problem = Problem { reason: "x".into(), message: "The issuer\u{7} refused.".into(), at: NOW.shifted(-120_000) };
-        let status = Status { state: State::LoginRequired, last_error: Some(problem), ..active() };
+        let problem = Problem {
+            reason: "x".into(),
+            message: "The issuer\u{7} refused.".into(),
+            at: NOW.shifted(-120_000),
+        };
+        let status = Status {
+            state: State::LoginRequired,
+            last_error: Some(problem),
+            ..active()
+        };
         let shown = shown(&status);
         assert_eq!(shown[4], "  problem  The issuer  refused. (2 minutes ago)");
-        assert_eq!(shown[5], "  hint     the token is lent until its end; run `valetkey login` before that");
+        assert_eq!(
+            shown[5],
+            "  hint     the token is lent until its end; run `valetkey login` before that"
+        );
     }
 
     #[test]
@@ -157,6 +201,12 @@ mod tests {
             last_refresh_at: None,
             ..active()
         };
-        assert_eq!(shown(&status), ["● signed out  openai/default", "  hint     run `valetkey login`"]);
+        assert_eq!(
+            shown(&status),
+            [
+                "● signed out  openai/default",
+                "  hint     run `valetkey login`"
+            ]
+        );
     }
 }

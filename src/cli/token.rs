@@ -32,6 +32,10 @@ pub(super) fn run(context: &Context, verb: &Token) -> Done {
     // The reason for this program's being: the one token that may be shown, to the one who asked.
     let token = lent.access_token.expose();
     let mut stdout = io::stdout().lock();
-    if verb.header { writeln!(stdout, "Authorization: Bearer {token}")? } else { writeln!(stdout, "{token}")? }
+    if verb.header {
+        writeln!(stdout, "Authorization: Bearer {token}")?
+    } else {
+        writeln!(stdout, "{token}")?
+    }
     Ok(stdout.flush()?)
 }

@@ -57,7 +57,12 @@ impl<'t> Section<'t> {
         span: Range<usize>,
         known: &[&str],
     ) -> Result<Self, ConfigError> {
-        let section = Self { source, name, table, span };
+        let section = Self {
+            source,
+            name,
+            table,
+            span,
+        };
         for key in table.keys() {
             if !known.contains(&key.get_ref().as_ref()) {
                 return Err(section.unknown(key, known));
@@ -68,17 +73,30 @@ impl<'t> Section<'t> {
 
     fn unknown(&self, key: &Spanned<toml::de::DeString<'_>>, known: &[&str]) -> ConfigError {
         let found = key.get_ref().as_ref();
-        let place = if self.name.is_empty() { "at the top".to_owned() } else { format!("in [{}]", self.name) };
+        let place = if self.name.is_empty() {
+            "at the top".to_owned()
+        } else {
+            format!("in [{}]", self.name)
+        };
         let message = match nearest(found, known) {
             Some(near) => format!("unknown key `{found}` {place}; did you mean `{near}`?"),
-            None => format!("unknown key `{found}` {place}; expected one of {}", known.join(", ")),
+            None => format!(
+                "unknown key `{found}` {place}; expected one of {}",
+                known.join(", ")
+            ),
         };
         self.source.wrong(key.span(), message)
     }
 
     /// The table under `key`, which may hold only the keys `known`; `None` where it is absent.
-    pub(super) fn section(&self, key: &str, known: &[&str]) -> Result<Option<Section<'t>>, ConfigError> {
-        let Some(value) = self.table.get(key) else { return Ok(None) };
+    pub(super) fn section(
+        &self,
+        key: &str,
+        known: &[&str],
+    ) -> Result<Option<Section<'t>>, ConfigError> {
+        let Some(value) = self.table.get(key) else {
+            return Ok(None);
+        };
         let DeValue::Table(table) = value.get_ref() else {
             return Err(self.expected(key, value, &format!("a table, as [{key}]")));
         };
@@ -86,8 +104,14 @@ impl<'t> Section<'t> {
     }
 
     /// The tables under `key` whose names are the person's own, with those names.
-    pub(super) fn named_sections(&self, key: &str, known: &[&str]) -> Result<Vec<(String, Section<'t>)>, ConfigError> {
-        let Some(value) = self.table.get(key) else { return Ok(Vec::new()) };
+    pub(super) fn named_sections(
+        &self,
+        key: &str,
+        known: &[&str],
+    ) -> Result<Vec<(String, Section<'t>)>, ConfigError> {
+        let Some(value) = self.table.get(key) else {
+            return Ok(Vec::new());
+        };
         let DeValue::Table(tables) = value.get_ref() else {
             return Err(self.expected(key, value, &format!("tables, as [{key}.NAME]")));
         };
@@ -98,7 +122,10 @@ impl<'t> Section<'t> {
                 return Err(self.expected(name, value, &format!("a table, as [{key}.{name}]")));
             };
             let full = format!("{}.{name}", self.join(key));
-            sections.push((name.to_owned(), Self::over(self.source, full, table, value.span(), known)?));
+            sections.push((
+                name.to_owned(),
+                Self::over(self.source, full, table, value.span(), known)?,
+            ));
         }
         Ok(sections)
     }
@@ -110,9 +137,13 @@ impl<'t> Section<'t> {
         expected: &str,
         read: impl FnOnce(&str) -> Option<T>,
     ) -> Result<Option<T>, ConfigError> {
-        let Some(value) = self.table.get(key) else { return Ok(None) };
+        let Some(value) = self.table.get(key) else {
+            return Ok(None);
+        };
         let meant = value.get_ref().as_str().and_then(read);
-        meant.map(Some).ok_or_else(|| self.expected(key, value, expected))
+        meant
+            .map(Some)
+            .ok_or_else(|| self.expected(key, value, expected))
     }
 
     /// A text whose reader can say more exactly what is wrong with it.
@@ -122,25 +153,40 @@ impl<'t> Section<'t> {
         expected: &str,
         read: impl FnOnce(&str) -> Result<T, &'static str>,
     ) -> Result<Option<T>, ConfigError> {
-        let Some(value) = self.table.get(key) else { return Ok(None) };
-        let Some(text) = value.get_ref().as_str() else { return Err(self.expected(key, value, expected)) };
+        let Some(value) = self.table.get(key) else {
+            return Ok(None);
+        };
+        let Some(text) = value.get_ref().as_str() else {
+            return Err(self.expected(key, value, expected));
+        };
         match read(text) {
             Ok(meant) => Ok(Some(meant)),
             Err(why) => {
-                let message = format!("`{key}` {why}: found {}, expected {expected}", shown(value.get_ref()));
+                let message = format!(
+                    "`{key}` {why}: found {}, expected {expected}",
+                    shown(value.get_ref())
+                );
                 Err(self.source.wrong(value.span(), message))
             }
         }
     }
 
     /// A whole number in `range`.
-    pub(super) fn number(&self, key: &str, range: std::ops::RangeInclusive<u64>) -> Result<Option<u64>, ConfigError> {
-        let Some(value) = self.table.get(key) else { return Ok(None) };
+    pub(super) fn number(
+        &self,
+        key: &str,
+        range: std::ops::RangeInclusive<u64>,
+    ) -> Result<Option<u64>, ConfigError> {
+        let Some(value) = self.table.get(key) else {
+            return Ok(None);
+        };
         match integer(value.get_ref()).filter(|n| range.contains(n)) {
             Some(number) => Ok(Some(number)),
-            None => {
-                Err(self.expected(key, value, &format!("a whole number from {} to {}", range.start(), range.end())))
-            }
+            None => Err(self.expected(
+                key,
+                value,
+                &format!("a whole number from {} to {}", range.start(), range.end()),
+            )),
         }
     }
 
@@ -151,8 +197,12 @@ impl<'t> Section<'t> {
         expected: &str,
         read: impl Fn(&DeValue<'_>) -> Option<T>,
     ) -> Result<Option<Vec<T>>, ConfigError> {
-        let Some(value) = self.table.get(key) else { return Ok(None) };
-        let DeValue::Array(items) = value.get_ref() else { return Err(self.expected(key, value, expected)) };
+        let Some(value) = self.table.get(key) else {
+            return Ok(None);
+        };
+        let DeValue::Array(items) = value.get_ref() else {
+            return Err(self.expected(key, value, expected));
+        };
         let mut list = Vec::new();
         for item in items.iter() {
             list.push(read(item.get_ref()).ok_or_else(|| self.expected(key, item, expected))?);
@@ -162,30 +212,45 @@ impl<'t> Section<'t> {
 
     /// An error at the value of `key` (or at the section, where it is absent).
     pub(super) fn wrong(&self, key: &str, message: impl Into<String>) -> ConfigError {
-        let span = self.table.get(key).map_or_else(|| self.span.clone(), Spanned::span);
+        let span = self
+            .table
+            .get(key)
+            .map_or_else(|| self.span.clone(), Spanned::span);
         self.source.wrong(span, message)
     }
 
     fn expected(&self, key: &str, value: &Spanned<DeValue<'_>>, expected: &str) -> ConfigError {
-        let message = format!("`{key}`: found {}, expected {expected}", shown(value.get_ref()));
+        let message = format!(
+            "`{key}`: found {}, expected {expected}",
+            shown(value.get_ref())
+        );
         self.source.wrong(value.span(), message)
     }
 
     fn join(&self, key: &str) -> String {
-        if self.name.is_empty() { key.to_owned() } else { format!("{}.{key}", self.name) }
+        if self.name.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{}.{key}", self.name)
+        }
     }
 }
 
 /// A decimal whole number that is not negative.
 pub(super) fn integer(value: &DeValue<'_>) -> Option<u64> {
-    value.as_integer().filter(|i| i.radix() == 10).and_then(|i| i.as_str().parse().ok())
+    value
+        .as_integer()
+        .filter(|i| i.radix() == 10)
+        .and_then(|i| i.as_str().parse().ok())
 }
 
 /// A value as it is named in an error: short ones are quoted, others only called by their type.
 fn shown(value: &DeValue<'_>) -> String {
     const QUOTED_CHARS_MAX: usize = 60;
     match value {
-        DeValue::String(text) if text.chars().count() <= QUOTED_CHARS_MAX => format!("{:?}", text.as_ref()),
+        DeValue::String(text) if text.chars().count() <= QUOTED_CHARS_MAX => {
+            format!("{:?}", text.as_ref())
+        }
         DeValue::String(_) => "a long text".to_owned(),
         DeValue::Integer(number) => format!("the number {}", number.as_str()),
         DeValue::Float(number) => format!("the number {}", number.as_str()),

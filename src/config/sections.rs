@@ -6,7 +6,10 @@ use std::time::Duration;
 use toml::de::{DeTable, DeValue};
 
 use super::reader::{Section, Source, integer};
-use super::{Config, ConfigError, Daemon, Hooks, Http, Lead, Log, Refresh, Relay, SystemPrompt, Vendor, VendorKind};
+use super::{
+    Config, ConfigError, Daemon, Hooks, Http, Lead, Log, Refresh, Relay, SystemPrompt, Vendor,
+    VendorKind,
+};
 use super::{valid_name, values};
 
 /// The least that a message bound may be: below this no login would fit through.
@@ -26,9 +29,22 @@ const BASE_URL: &str =
 /// The whole file.
 pub(super) fn config(text: &str, path: &Path) -> Result<Config, ConfigError> {
     let source = Source { text, path };
-    let table = DeTable::parse(text)
-        .map_err(|error| source.wrong(error.span().unwrap_or(0..0), format!("not TOML: {}", error.message())))?;
-    let known = ["default_vendor", "daemon", "http", "refresh", "relay", "log", "hooks", "vendors"];
+    let table = DeTable::parse(text).map_err(|error| {
+        source.wrong(
+            error.span().unwrap_or(0..0),
+            format!("not TOML: {}", error.message()),
+        )
+    })?;
+    let known = [
+        "default_vendor",
+        "daemon",
+        "http",
+        "refresh",
+        "relay",
+        "log",
+        "hooks",
+        "vendors",
+    ];
     let top = Section::new(source, String::new(), &table, &known)?;
     let mut config = Config {
         daemon: daemon(&top)?,
@@ -40,10 +56,15 @@ pub(super) fn config(text: &str, path: &Path) -> Result<Config, ConfigError> {
         ..Config::default()
     };
     vendors(&top, &mut config)?;
-    if let Some(vendor) = top.text("default_vendor", "the name of a vendor", |t| Some(t.to_owned()))? {
+    if let Some(vendor) = top.text("default_vendor", "the name of a vendor", |t| {
+        Some(t.to_owned())
+    })? {
         if !config.vendors.contains_key(&vendor) {
             let names: Vec<&str> = config.vendors.keys().map(String::as_str).collect();
-            let message = format!("`default_vendor`: found {vendor:?}, expected one of {}", names.join(", "));
+            let message = format!(
+                "`default_vendor`: found {vendor:?}, expected one of {}",
+                names.join(", ")
+            );
             return Err(top.wrong("default_vendor", message));
         }
         config.default_vendor = vendor;
@@ -52,29 +73,50 @@ pub(super) fn config(text: &str, path: &Path) -> Result<Config, ConfigError> {
 }
 
 fn daemon(top: &Section<'_>) -> Result<Daemon, ConfigError> {
-    let known =
-        ["socket", "max_clients", "max_message_bytes", "max_inflight_bytes", "idle_exit", "shutdown_grace"];
+    let known = [
+        "socket",
+        "max_clients",
+        "max_message_bytes",
+        "max_inflight_bytes",
+        "idle_exit",
+        "shutdown_grace",
+    ];
     let default = Daemon::default();
-    let Some(section) = top.section("daemon", &known)? else { return Ok(default) };
+    let Some(section) = top.section("daemon", &known)? else {
+        return Ok(default);
+    };
     let size = |key, default| {
         let read = |text: &str| {
             values::size(text)
                 .filter(|bytes| (MESSAGE_BYTES_MIN..=MESSAGE_BYTES_MAX).contains(bytes))
                 .and_then(|bytes| usize::try_from(bytes).ok())
         };
-        Ok::<_, ConfigError>(section.text(key, "a size from \"64KiB\" to \"4GiB\"", read)?.unwrap_or(default))
+        Ok::<_, ConfigError>(
+            section
+                .text(key, "a size from \"64KiB\" to \"4GiB\"", read)?
+                .unwrap_or(default),
+        )
     };
     let daemon = Daemon {
-        socket: section.text("socket", "the path of a socket (or the name of a pipe)", not_empty)?,
+        socket: section.text(
+            "socket",
+            "the path of a socket (or the name of a pipe)",
+            not_empty,
+        )?,
         max_clients: count(&section, "max_clients", CLIENTS_MAX, default.max_clients)?,
         max_message_bytes: size("max_message_bytes", default.max_message_bytes)?,
         max_inflight_bytes: size("max_inflight_bytes", default.max_inflight_bytes)?,
         idle_exit: section.text("idle_exit", DURATION, positive)?,
-        shutdown_grace: section.text("shutdown_grace", DURATION, values::duration)?.unwrap_or(default.shutdown_grace),
+        shutdown_grace: section
+            .text("shutdown_grace", DURATION, values::duration)?
+            .unwrap_or(default.shutdown_grace),
     };
     if daemon.max_inflight_bytes < daemon.max_message_bytes {
         let key = "max_inflight_bytes";
-        return Err(section.wrong(key, format!("`{key}` is less than one message may be (`max_message_bytes`)")));
+        return Err(section.wrong(
+            key,
+            format!("`{key}` is less than one message may be (`max_message_bytes`)"),
+        ));
     }
     Ok(daemon)
 }
@@ -84,12 +126,25 @@ fn http(top: &Section<'_>) -> Result<Http, ConfigError> {
         return Ok(Http::default());
     };
     let listen = |text: &str| {
-        let address: std::net::SocketAddr = text.parse().map_err(|_| "is not an address with a port")?;
-        if address.ip().is_loopback() { Ok(address) } else { Err("would be open to other machines") }
+        let address: std::net::SocketAddr =
+            text.parse().map_err(|_| "is not an address with a port")?;
+        if address.ip().is_loopback() {
+            Ok(address)
+        } else {
+            Err("would be open to other machines")
+        }
     };
-    let hosts = |key| section.list(key, "a list of texts", |item| item.as_str().and_then(not_empty));
+    let hosts = |key| {
+        section.list(key, "a list of texts", |item| {
+            item.as_str().and_then(not_empty)
+        })
+    };
     Ok(Http {
-        listen: section.told("listen", "a loopback address such as \"127.0.0.1:8459\"", listen)?,
+        listen: section.told(
+            "listen",
+            "a loopback address such as \"127.0.0.1:8459\"",
+            listen,
+        )?,
         allow_hosts: hosts("allow_hosts")?.unwrap_or_default(),
         allow_origins: hosts("allow_origins")?.unwrap_or_default(),
     })
@@ -97,26 +152,47 @@ fn http(top: &Section<'_>) -> Result<Http, ConfigError> {
 
 fn refresh(top: &Section<'_>) -> Result<Refresh, ConfigError> {
     let default = Refresh::default();
-    let Some(section) = top.section("refresh", &["lead", "backoff"])? else { return Ok(default) };
+    let Some(section) = top.section("refresh", &["lead", "backoff"])? else {
+        return Ok(default);
+    };
     let lead = |text: &str| {
         let share = values::share(text).map(Lead::Share);
         share.or_else(|| positive(text).map(Lead::Time))
     };
     let expected = "two durations, the first pause and the longest, such as [\"1s\", \"5m\"]";
-    let backoff = match section.list("backoff", expected, |item| item.as_str().and_then(positive))?.as_deref() {
+    let backoff = match section
+        .list("backoff", expected, |item| item.as_str().and_then(positive))?
+        .as_deref()
+    {
         None => default.backoff,
         Some([first, longest]) if first <= longest => (*first, *longest),
         Some(_) => return Err(section.wrong("backoff", format!("`backoff`: expected {expected}"))),
     };
-    let expected = "a share of the token's life up to \"50%\", or a duration such as \"90s\" or \"24h\"";
-    Ok(Refresh { lead: section.text("lead", expected, lead)?.unwrap_or(default.lead), backoff })
+    let expected =
+        "a share of the token's life up to \"50%\", or a duration such as \"90s\" or \"24h\"";
+    Ok(Refresh {
+        lead: section
+            .text("lead", expected, lead)?
+            .unwrap_or(default.lead),
+        backoff,
+    })
 }
 
 fn relay(top: &Section<'_>) -> Result<Relay, ConfigError> {
-    let known = ["connect_timeout", "first_byte_timeout", "idle_timeout", "max_streams", "system"];
+    let known = [
+        "connect_timeout",
+        "first_byte_timeout",
+        "idle_timeout",
+        "max_streams",
+        "system",
+    ];
     let default = Relay::default();
-    let Some(section) = top.section("relay", &known)? else { return Ok(default) };
-    let time = |key, default| Ok::<_, ConfigError>(section.text(key, DURATION, positive)?.unwrap_or(default));
+    let Some(section) = top.section("relay", &known)? else {
+        return Ok(default);
+    };
+    let time = |key, default| {
+        Ok::<_, ConfigError>(section.text(key, DURATION, positive)?.unwrap_or(default))
+    };
     let system = |text: &str| match text {
         "instructions" => Some(SystemPrompt::Instructions),
         "developer" => Some(SystemPrompt::Developer),
@@ -129,31 +205,48 @@ fn relay(top: &Section<'_>) -> Result<Relay, ConfigError> {
         idle_timeout: time("idle_timeout", default.idle_timeout)?,
         max_streams: count(&section, "max_streams", CLIENTS_MAX, default.max_streams)?,
         system: section
-            .text("system", "\"instructions\", \"developer\" or \"prefix\"", system)?
+            .text(
+                "system",
+                "\"instructions\", \"developer\" or \"prefix\"",
+                system,
+            )?
             .unwrap_or(default.system),
     })
 }
 
 fn log(top: &Section<'_>) -> Result<Log, ConfigError> {
     let default = Log::default();
-    let Some(section) = top.section("log", &["level", "keep_days"])? else { return Ok(default) };
-    let level =
-        |text: &str| tracing_subscriber::EnvFilter::try_new(text).ok().and(not_empty(text));
+    let Some(section) = top.section("log", &["level", "keep_days"])? else {
+        return Ok(default);
+    };
+    let level = |text: &str| {
+        tracing_subscriber::EnvFilter::try_new(text)
+            .ok()
+            .and(not_empty(text))
+    };
     let expected = "error, warn, info, debug, trace, or a filter such as \"valetkey::login=debug\"";
     Ok(Log {
-        level: section.text("level", expected, level)?.unwrap_or(default.level),
+        level: section
+            .text("level", expected, level)?
+            .unwrap_or(default.level),
         keep_days: count(&section, "keep_days", KEEP_DAYS_MAX, default.keep_days)?,
     })
 }
 
 fn hooks(top: &Section<'_>) -> Result<Hooks, ConfigError> {
-    let Some(section) = top.section("hooks", &["on_login_required", "on_limit", "on_refresh"])? else {
+    let Some(section) = top.section("hooks", &["on_login_required", "on_limit", "on_refresh"])?
+    else {
         return Ok(Hooks::default());
     };
     let command = |key| {
-        let words = section.list(key, WORDS, |item| item.as_str().map(str::to_owned))?.unwrap_or_default();
+        let words = section
+            .list(key, WORDS, |item| item.as_str().map(str::to_owned))?
+            .unwrap_or_default();
         if words.first().is_some_and(String::is_empty) {
-            return Err(section.wrong(key, format!("`{key}`: the first word names no program; expected {WORDS}")));
+            return Err(section.wrong(
+                key,
+                format!("`{key}`: the first word names no program; expected {WORDS}"),
+            ));
         }
         Ok(words)
     };
@@ -165,12 +258,24 @@ fn hooks(top: &Section<'_>) -> Result<Hooks, ConfigError> {
 }
 
 fn vendors(top: &Section<'_>, config: &mut Config) -> Result<(), ConfigError> {
-    let known =
-        ["kind", "issuer", "api_base", "client_id", "originator", "scopes", "audience", "callback_ports"];
+    let known = [
+        "kind",
+        "issuer",
+        "api_base",
+        "client_id",
+        "originator",
+        "scopes",
+        "audience",
+        "callback_ports",
+    ];
     for (name, section) in top.named_sections("vendors", &known)? {
         if !valid_name(&name) {
-            let expected = "lower-case letters, digits, `.`, `_` and `-`, at most 64, a letter or digit first";
-            return Err(section.wrong("", format!("the vendor name {name:?} is not usable; expected {expected}")));
+            let expected =
+                "lower-case letters, digits, `.`, `_` and `-`, at most 64, a letter or digit first";
+            return Err(section.wrong(
+                "",
+                format!("the vendor name {name:?} is not usable; expected {expected}"),
+            ));
         }
         let vendor = vendor(&name, &section)?;
         config.vendors.insert(name, vendor);
@@ -194,15 +299,26 @@ fn vendor(name: &str, section: &Section<'_>) -> Result<Vendor, ConfigError> {
         }
         None if name == "openai" => Vendor::openai(),
         None => {
-            let message = format!("[vendors.{name}] lacks its `kind`; expected kind = \"openai\" or \"sandbox\"");
+            let message = format!(
+                "[vendors.{name}] lacks its `kind`; expected kind = \"openai\" or \"sandbox\""
+            );
             return Err(section.wrong("kind", message));
         }
     };
-    let word = |key| section.text(key, "a text without spaces or special characters", header_word);
+    let word = |key| {
+        section.text(
+            key,
+            "a text without spaces or special characters",
+            header_word,
+        )
+    };
     if let Some(issuer) = section.told("issuer", BASE_URL, values::base_url)? {
         if vendor.kind == VendorKind::Sandbox {
-            vendor.api_base = values::base_url(&format!("{}/backend-api", issuer.as_str().trim_end_matches('/')))
-                .map_err(|why| section.wrong("issuer", format!("`issuer` {why}")))?;
+            vendor.api_base = values::base_url(&format!(
+                "{}/backend-api",
+                issuer.as_str().trim_end_matches('/')
+            ))
+            .map_err(|why| section.wrong("issuer", format!("`issuer` {why}")))?;
         }
         vendor.issuer = issuer;
     }
@@ -211,15 +327,25 @@ fn vendor(name: &str, section: &Section<'_>) -> Result<Vendor, ConfigError> {
     }
     vendor.client_id = word("client_id")?.unwrap_or(vendor.client_id);
     vendor.originator = word("originator")?.unwrap_or(vendor.originator);
-    vendor.audience = section.text("audience", "a text", not_empty)?.or(vendor.audience);
+    vendor.audience = section
+        .text("audience", "a text", not_empty)?
+        .or(vendor.audience);
     let scope = |item: &DeValue<'_>| item.as_str().and_then(header_word);
-    vendor.scopes =
-        section.list("scopes", "a list of scopes such as [\"openid\"]", scope)?.unwrap_or(vendor.scopes);
+    vendor.scopes = section
+        .list("scopes", "a list of scopes such as [\"openid\"]", scope)?
+        .unwrap_or(vendor.scopes);
     let expected = "at least one port from 1 to 65535, as [1455, 1457]";
-    let port = |item: &DeValue<'_>| integer(item).and_then(|n| u16::try_from(n).ok()).filter(|port| *port > 0);
+    let port = |item: &DeValue<'_>| {
+        integer(item)
+            .and_then(|n| u16::try_from(n).ok())
+            .filter(|port| *port > 0)
+    };
     match section.list("callback_ports", expected, port)? {
         Some(ports) if ports.is_empty() => {
-            return Err(section.wrong("callback_ports", format!("`callback_ports`: found none, expected {expected}")));
+            return Err(section.wrong(
+                "callback_ports",
+                format!("`callback_ports`: found none, expected {expected}"),
+            ));
         }
         Some(ports) => vendor.callback_ports = ports,
         None => {}
@@ -228,7 +354,10 @@ fn vendor(name: &str, section: &Section<'_>) -> Result<Vendor, ConfigError> {
 }
 
 fn count(section: &Section<'_>, key: &str, max: u64, default: usize) -> Result<usize, ConfigError> {
-    Ok(section.number(key, 1..=max)?.and_then(|n| usize::try_from(n).ok()).unwrap_or(default))
+    Ok(section
+        .number(key, 1..=max)?
+        .and_then(|n| usize::try_from(n).ok())
+        .unwrap_or(default))
 }
 
 fn positive(text: &str) -> Option<Duration> {

@@ -16,7 +16,9 @@ pub(crate) fn duration(text: &str) -> Option<Duration> {
     }
     while !rest.is_empty() {
         let (number, after) = leading_number(rest)?;
-        let unit_len = after.find(|c: char| c.is_ascii_digit()).unwrap_or(after.len());
+        let unit_len = after
+            .find(|c: char| c.is_ascii_digit())
+            .unwrap_or(after.len());
         let (unit, next) = after.split_at(unit_len);
         let millis: u64 = match unit {
             "ms" => 1,
@@ -68,7 +70,9 @@ pub(super) fn base_url(text: &str) -> Result<Url, &'static str> {
     match url.scheme() {
         "https" => Ok(url),
         "http" if is_loopback(&url) => Ok(url),
-        "http" => Err("is plain http to another machine, where anybody between could read the tokens"),
+        "http" => {
+            Err("is plain http to another machine, where anybody between could read the tokens")
+        }
         _ => Err("is neither https nor http"),
     }
 }
@@ -77,7 +81,10 @@ fn is_loopback(url: &Url) -> bool {
     // `Url` has already lower-cased names and brought every spelling of an IPv4 address into one form.
     let host = url.host_str().unwrap_or_default();
     let host = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    host == "localhost"
+        || host
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|ip| ip.is_loopback())
 }
 
 fn leading_number(text: &str) -> Option<(u64, &str)> {
@@ -108,7 +115,11 @@ mod tests {
             ("99999999999d", None),
             ("4000d", None),
         ] {
-            assert_eq!(duration(text), expected.map(Duration::from_millis), "{text:?}");
+            assert_eq!(
+                duration(text),
+                expected.map(Duration::from_millis),
+                "{text:?}"
+            );
         }
     }
 
@@ -132,7 +143,13 @@ mod tests {
 
     #[test]
     fn plain_http_stays_on_this_machine() {
-        for ok in ["https://login.example.org", "http://127.0.0.1:8455", "http://localhost", "http://[::1]:1", "http://127.9.9.9"] {
+        for ok in [
+            "https://login.example.org",
+            "http://127.0.0.1:8455",
+            "http://localhost",
+            "http://[::1]:1",
+            "http://127.9.9.9",
+        ] {
             assert!(base_url(ok).is_ok(), "{ok}");
         }
         for wrong in [

@@ -67,7 +67,10 @@ impl Paths {
     /// # Errors
     /// When an override is unusable, there is no home directory, or the socket's path is too long.
     pub fn from_environment() -> Result<Self, PathsError> {
-        Self::resolve(|name| std::env::var_os(name).filter(|value| !value.is_empty()), conventions())
+        Self::resolve(
+            |name| std::env::var_os(name).filter(|value| !value.is_empty()),
+            conventions(),
+        )
     }
 
     fn resolve(
@@ -76,32 +79,59 @@ impl Paths {
     ) -> Result<Self, PathsError> {
         let place = |name: &'static str| match variable(name) {
             None => Ok(None),
-            Some(path) => std::path::absolute(path).map(Some).map_err(|_| PathsError::Unusable { variable: name }),
+            Some(path) => std::path::absolute(path)
+                .map(Some)
+                .map_err(|_| PathsError::Unusable { variable: name }),
         };
         let usual = conventions.as_ref().ok_or(PathsError::NoHome);
         let config_file = match place("VALETKEY_CONFIG")? {
             Some(file) => file,
-            None => usual.as_ref().map_err(|_| PathsError::NoHome)?.config_dir.join("config.toml"),
+            None => usual
+                .as_ref()
+                .map_err(|_| PathsError::NoHome)?
+                .config_dir
+                .join("config.toml"),
         };
         let data_dir = match place("VALETKEY_DATA_DIR")? {
             Some(dir) => dir,
-            None => usual.as_ref().map_err(|_| PathsError::NoHome)?.data_dir.clone(),
+            None => usual
+                .as_ref()
+                .map_err(|_| PathsError::NoHome)?
+                .data_dir
+                .clone(),
         };
         let state_dir = match (place("VALETKEY_STATE_DIR")?, &conventions) {
             (Some(dir), _) => dir,
-            (None, Some(Conventions { state_dir: Some(dir), .. })) => dir.clone(),
+            (
+                None,
+                Some(Conventions {
+                    state_dir: Some(dir),
+                    ..
+                }),
+            ) => dir.clone(),
             (None, _) => data_dir.join("state"),
         };
         let socket = match variable("VALETKEY_SOCKET") {
-            Some(socket) => {
-                socket.into_string().map_err(|_| PathsError::Unusable { variable: "VALETKEY_SOCKET" })?
-            }
-            None => default_socket(&state_dir, conventions.and_then(|usual| usual.runtime_dir).as_deref()),
+            Some(socket) => socket.into_string().map_err(|_| PathsError::Unusable {
+                variable: "VALETKEY_SOCKET",
+            })?,
+            None => default_socket(
+                &state_dir,
+                conventions.and_then(|usual| usual.runtime_dir).as_deref(),
+            ),
         };
         if socket.len() >= SOCKET_BYTES_MAX {
-            return Err(PathsError::SocketTooLong { socket, max: SOCKET_BYTES_MAX - 1 });
+            return Err(PathsError::SocketTooLong {
+                socket,
+                max: SOCKET_BYTES_MAX - 1,
+            });
         }
-        Ok(Self { config_file, data_dir, state_dir, socket })
+        Ok(Self {
+            config_file,
+            data_dir,
+            state_dir,
+            socket,
+        })
     }
 
     /// One file for each login.
@@ -171,7 +201,10 @@ pub fn keep_new_files_private() {
 #[cfg(test)]
 pub(crate) fn mode_of(path: &Path) -> Option<u32> {
     #[cfg(unix)]
-    return Some(std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(path).expect("it is there")) & 0o777);
+    return Some(
+        std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(path).expect("it is there"))
+            & 0o777,
+    );
     #[cfg(not(unix))]
     return path.exists().then_some(()).and(None);
 }
@@ -180,8 +213,16 @@ pub(crate) fn mode_of(path: &Path) -> Option<u32> {
 mod tests {
     use super::*;
 
-    fn resolve(variables: &[(&str, &str)], conventions: Option<Conventions>) -> Result<Paths, PathsError> {
-        let find = |name: &str| variables.iter().find(|(n, _)| *n == name).map(|(_, value)| OsString::from(value));
+    fn resolve(
+        variables: &[(&str, &str)],
+        conventions: Option<Conventions>,
+    ) -> Result<Paths, PathsError> {
+        let find = |name: &str| {
+            variables
+                .iter()
+                .find(|(n, _)| *n == name)
+                .map(|(_, value)| OsString::from(value))
+        };
         Paths::resolve(find, conventions)
     }
 
@@ -197,10 +238,19 @@ mod tests {
     #[test]
     fn conventions_hold_where_nothing_is_said() {
         let paths = resolve(&[], home(true, true)).expect("they resolve");
-        assert_eq!(paths.config_file, Path::new("/h/.config/valetkey/config.toml"));
-        assert_eq!(paths.credentials_dir(), Path::new("/h/.local/share/valetkey/credentials"));
+        assert_eq!(
+            paths.config_file,
+            Path::new("/h/.config/valetkey/config.toml")
+        );
+        assert_eq!(
+            paths.credentials_dir(),
+            Path::new("/h/.local/share/valetkey/credentials")
+        );
         assert_eq!(paths.log_dir(), Path::new("/h/.local/state/valetkey/log"));
-        assert_eq!(paths.audit_dir(), Path::new("/h/.local/state/valetkey/audit"));
+        assert_eq!(
+            paths.audit_dir(),
+            Path::new("/h/.local/state/valetkey/audit")
+        );
         assert_eq!(paths.socket, "/run/user/1/valetkey/valetkey.sock");
     }
 
@@ -223,7 +273,12 @@ mod tests {
         let paths = resolve(&all, None).expect("they resolve");
         assert_eq!(
             paths,
-            Paths { config_file: "/c.toml".into(), data_dir: "/d".into(), state_dir: "/s".into(), socket: "/k".into() }
+            Paths {
+                config_file: "/c.toml".into(),
+                data_dir: "/d".into(),
+                state_dir: "/s".into(),
+                socket: "/k".into()
+            }
         );
         assert!(matches!(resolve(&all[2..], None), Err(PathsError::NoHome)));
     }

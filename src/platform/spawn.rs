@@ -91,9 +91,13 @@ pub fn until_ready(
 /// Keeps the beginning of what is said, and goes on reading so that the pipe never fills.
 fn listen_to_the_end(mut stderr: ChildStderr, news: &Sender<News>) {
     let mut said = Vec::new();
-    let _ = (&mut stderr).take(LAST_WORDS_BYTES_MAX).read_to_end(&mut said);
+    let _ = (&mut stderr)
+        .take(LAST_WORDS_BYTES_MAX)
+        .read_to_end(&mut said);
     let _ = io::copy(&mut stderr, &mut io::sink());
-    let _ = news.send(News::Silent(String::from_utf8_lossy(&said).trim().to_owned()));
+    let _ = news.send(News::Silent(
+        String::from_utf8_lossy(&said).trim().to_owned(),
+    ));
 }
 
 /// Leaves the terminal's session, so that closing the window or Ctrl-C reaches the person's command
@@ -105,10 +109,15 @@ pub fn leave_terminal() {
 
 /// Runs `command` to its end, for at most `within`.
 fn run_bounded(command: &mut Command, within: Duration) -> io::Result<Output> {
-    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
     let (done, end) = channel();
     std::thread::spawn(move || done.send(child.wait_with_output()));
-    end.recv_timeout(within).map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+    end.recv_timeout(within)
+        .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
 }
 
 /// Starts the person's installed service, where there is one. `None` where there is none; else
@@ -129,9 +138,20 @@ mod service {
     /// Where systemd looks for user units (systemd.unit(5)), the person's own first.
     fn unit_dirs() -> impl Iterator<Item = PathBuf> {
         let base = directories::BaseDirs::new();
-        let own = base.map(|b| [b.config_dir().join("systemd/user"), b.data_dir().join("systemd/user")]);
-        let everybody = ["/etc/systemd/user", "/usr/local/lib/systemd/user", "/usr/lib/systemd/user"];
-        own.into_iter().flatten().chain(everybody.map(PathBuf::from))
+        let own = base.map(|b| {
+            [
+                b.config_dir().join("systemd/user"),
+                b.data_dir().join("systemd/user"),
+            ]
+        });
+        let everybody = [
+            "/etc/systemd/user",
+            "/usr/local/lib/systemd/user",
+            "/usr/lib/systemd/user",
+        ];
+        own.into_iter()
+            .flatten()
+            .chain(everybody.map(PathBuf::from))
     }
 
     pub(super) fn start_command() -> Option<Command> {
@@ -148,13 +168,23 @@ mod service {
     use std::process::Command;
 
     pub(super) fn start_command() -> Option<Command> {
-        let agents = directories::BaseDirs::new()?.home_dir().join("Library/LaunchAgents");
-        let label = std::fs::read_dir(agents).ok()?.flatten().find_map(|entry| {
-            let name = entry.file_name().into_string().ok()?;
-            name.strip_suffix(".plist").filter(|label| label.ends_with(".valetkey")).map(str::to_owned)
-        })?;
+        let agents = directories::BaseDirs::new()?
+            .home_dir()
+            .join("Library/LaunchAgents");
+        let label = std::fs::read_dir(agents)
+            .ok()?
+            .flatten()
+            .find_map(|entry| {
+                let name = entry.file_name().into_string().ok()?;
+                name.strip_suffix(".plist")
+                    .filter(|label| label.ends_with(".valetkey"))
+                    .map(str::to_owned)
+            })?;
         let mut command = Command::new("launchctl");
-        command.arg("kickstart").arg(format!("gui/{}/{label}", rustix::process::getuid().as_raw()));
+        command.arg("kickstart").arg(format!(
+            "gui/{}/{label}",
+            rustix::process::getuid().as_raw()
+        ));
         Some(command)
     }
 }
@@ -193,7 +223,13 @@ mod readiness {
     pub(super) fn announce(place: &Place, command: &mut Command) {
         command.env("NOTIFY_SOCKET", place.path().join("ready"));
         // What the starter's own manager told it is no business of the daemon's.
-        for name in ["WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"] {
+        for name in [
+            "WATCHDOG_USEC",
+            "WATCHDOG_PID",
+            "LISTEN_FDS",
+            "LISTEN_PID",
+            "LISTEN_FDNAMES",
+        ] {
             command.env_remove(name);
         }
     }
@@ -208,7 +244,13 @@ mod readiness {
                     return false;
                 }
                 match self.0.recv(&mut datagram) {
-                    Ok(len) if datagram[..len].split(|b| *b == b'\n').any(|line| line == b"READY=1") => return true,
+                    Ok(len)
+                        if datagram[..len]
+                            .split(|b| *b == b'\n')
+                            .any(|line| line == b"READY=1") =>
+                    {
+                        return true;
+                    }
                     Ok(_) => {}
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                     Err(_) => return false,
@@ -233,7 +275,9 @@ mod readiness {
     /// Asks again and again whether the daemon answers, within a bound.
     pub(super) struct Waiter(Box<dyn Fn() -> bool + Send>);
 
-    pub(super) fn prepare(is_up: impl Fn() -> bool + Send + 'static) -> io::Result<(Place, Waiter)> {
+    pub(super) fn prepare(
+        is_up: impl Fn() -> bool + Send + 'static,
+    ) -> io::Result<(Place, Waiter)> {
         Ok((Place, Waiter(Box::new(is_up))))
     }
 
@@ -267,10 +311,14 @@ mod tests {
 
     #[test]
     fn a_daemon_that_ends_early_is_heard() {
-        let error = until_ready(&mut shell("echo no room >&2; exit 75"), LONG, || false).expect_err("it ended");
+        let error = until_ready(&mut shell("echo no room >&2; exit 75"), LONG, || false)
+            .expect_err("it ended");
         match error {
             StartError::Exited { status, said } => {
-                assert_eq!((status, said.as_str()), (Some(EXIT_ALREADY_RUNNING), "no room"));
+                assert_eq!(
+                    (status, said.as_str()),
+                    (Some(EXIT_ALREADY_RUNNING), "no room")
+                );
             }
             other => panic!("{other}"),
         }
@@ -278,7 +326,12 @@ mod tests {
 
     #[test]
     fn a_daemon_that_never_speaks_is_given_up_and_ended() {
-        let error = until_ready(&mut shell("exec sleep 60"), Duration::from_millis(50), || false).expect_err("slow");
+        let error = until_ready(
+            &mut shell("exec sleep 60"),
+            Duration::from_millis(50),
+            || false,
+        )
+        .expect_err("slow");
         assert!(matches!(error, StartError::Slow(_)), "{error}");
     }
 
@@ -289,20 +342,30 @@ mod tests {
         readiness::announce(&place, &mut probe);
         let path = probe
             .get_envs()
-            .find_map(|(name, value)| (name == "NOTIFY_SOCKET").then(|| value.map(std::ffi::OsStr::to_owned)))
+            .find_map(|(name, value)| {
+                (name == "NOTIFY_SOCKET").then(|| value.map(std::ffi::OsStr::to_owned))
+            })
             .flatten()
             .expect("the daemon is told where");
         let speaker = std::os::unix::net::UnixDatagram::unbound().expect("a socket");
-        speaker.send_to(b"STATUS=READY=1 soon", &path).expect("sent");
-        speaker.send_to(b"STATUS=up\nREADY=1\n", &path).expect("sent");
+        speaker
+            .send_to(b"STATUS=READY=1 soon", &path)
+            .expect("sent");
+        speaker
+            .send_to(b"STATUS=up\nREADY=1\n", &path)
+            .expect("sent");
         assert!(waiter.wait(LONG));
         drop(place);
-        assert!(!std::path::Path::new(&path).exists(), "nothing is left behind");
+        assert!(
+            !std::path::Path::new(&path).exists(),
+            "nothing is left behind"
+        );
     }
 
     #[test]
     fn a_program_that_does_not_exist_is_told_as_such() {
-        let error = until_ready(&mut Command::new("/nonexistent/valetkey"), LONG, || false).expect_err("none there");
+        let error = until_ready(&mut Command::new("/nonexistent/valetkey"), LONG, || false)
+            .expect_err("none there");
         assert!(matches!(error, StartError::Spawn(_)), "{error}");
     }
 }

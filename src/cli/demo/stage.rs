@@ -39,7 +39,10 @@ pub(super) struct Stage {
 
 impl Stage {
     pub(super) fn set() -> Result<Self, Failure> {
-        let folder = tempfile::Builder::new().prefix("valetkey-demo-").tempdir().map_err(broken("a private folder"))?;
+        let folder = tempfile::Builder::new()
+            .prefix("valetkey-demo-")
+            .tempdir()
+            .map_err(broken("a private folder"))?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -48,8 +51,20 @@ impl Stage {
             .no_proxy()
             .timeout(STEP_TIME_MAX)
             .build()
-            .map_err(|error| Failure::new(Exit::Failed, format!("the demo needs an HTTP client: {error}")))?;
-        Ok(Self { folder, runtime, http, sandbox: None, url: String::new(), daemon: None })
+            .map_err(|error| {
+                Failure::new(
+                    Exit::Failed,
+                    format!("the demo needs an HTTP client: {error}"),
+                )
+            })?;
+        Ok(Self {
+            folder,
+            runtime,
+            http,
+            sandbox: None,
+            url: String::new(),
+            daemon: None,
+        })
     }
 
     /// Keeps the folder from being removed, for a look at what went wrong.
@@ -80,7 +95,11 @@ impl Stage {
             // Nobody may be listening any more, if this took too long.
             let _ = tell.send(matches!(read, Some(Ok(_))).then_some(line));
         });
-        let line = told.recv_timeout(STEP_TIME_MAX).ok().flatten().unwrap_or_default();
+        let line = told
+            .recv_timeout(STEP_TIME_MAX)
+            .ok()
+            .flatten()
+            .unwrap_or_default();
         let said: Announcement = serde_json::from_str(&line)
             .map_err(|_| Failure::new(Exit::Failed, "the sandbox did not say where it listens"))?;
         self.url = said.url;
@@ -104,28 +123,41 @@ impl Stage {
             // A proxy that the person uses has no business between two processes of one machine.
             .env("NO_PROXY", "127.0.0.1")
             .env("no_proxy", "127.0.0.1");
-        let child = spawn::until_ready(&mut command, STEP_TIME_MAX, move || Client::connect(&socket).is_ok())
-            .map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
+        let child = spawn::until_ready(&mut command, STEP_TIME_MAX, move || {
+            Client::connect(&socket).is_ok()
+        })
+        .map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
         self.daemon = Some(child);
         Ok(())
     }
 
     /// `kill -9`.
     pub(super) fn kill_daemon(&mut self) -> Result<(), Failure> {
-        let Some(mut daemon) = self.daemon.take() else { return Ok(()) };
-        daemon.kill().and_then(|()| daemon.wait()).map(drop).map_err(broken("to kill its daemon"))
+        let Some(mut daemon) = self.daemon.take() else {
+            return Ok(());
+        };
+        daemon
+            .kill()
+            .and_then(|()| daemon.wait())
+            .map(drop)
+            .map_err(broken("to kill its daemon"))
     }
 
     /// Asks the daemon to end and gives its exit code.
     pub(super) fn stop_daemon(&mut self) -> Result<Option<i32>, Failure> {
         let _: Value = self.client()?.call("shutdown", &serde_json::json!({}))?;
-        let Some(mut daemon) = self.daemon.take() else { return Ok(None) };
+        let Some(mut daemon) = self.daemon.take() else {
+            return Ok(None);
+        };
         let (tell, told) = channel();
         let pid = daemon.id();
         std::thread::spawn(move || tell.send(daemon.wait()));
         match told.recv_timeout(STEP_TIME_MAX) {
             Ok(status) => Ok(status.map_err(broken("its daemon's exit status"))?.code()),
-            Err(_) => Err(Failure::new(Exit::Failed, format!("the daemon (process {pid}) did not end when asked to"))),
+            Err(_) => Err(Failure::new(
+                Exit::Failed,
+                format!("the daemon (process {pid}) did not end when asked to"),
+            )),
         }
     }
 
@@ -135,26 +167,38 @@ impl Stage {
 
     /// Pulls one of the sandbox's levers.
     pub(super) fn sandbox_post(&self, lever: &str, body: &Value) -> Result<(), Failure> {
-        let request = self.http.post(format!("{}/_sandbox/{lever}", self.url)).json(body);
+        let request = self
+            .http
+            .post(format!("{}/_sandbox/{lever}", self.url))
+            .json(body);
         self.ask(request).map(drop)
     }
 
     pub(super) fn stats(&self) -> Result<Stats, Failure> {
         let text = self.ask(self.http.get(format!("{}/_sandbox/stats", self.url)))?;
-        serde_json::from_str(&text)
-            .map_err(|error| Failure::new(Exit::Failed, format!("the sandbox's counters are not as expected: {error}")))
+        serde_json::from_str(&text).map_err(|error| {
+            Failure::new(
+                Exit::Failed,
+                format!("the sandbox's counters are not as expected: {error}"),
+            )
+        })
     }
 
     /// Returns once a request to `endpoint` has arrived and is not yet answered.
     pub(super) fn sandbox_wait_in_flight(&self, endpoint: &str) -> Result<(), Failure> {
         let millis = STEP_TIME_MAX.as_millis() / 2;
-        let url = format!("{}/_sandbox/wait?on={endpoint}&in_flight=1&timeout_ms={millis}", self.url);
+        let url = format!(
+            "{}/_sandbox/wait?on={endpoint}&in_flight=1&timeout_ms={millis}",
+            self.url
+        );
         self.ask(self.http.get(url)).map(drop)
     }
 
     /// Calls the API as an agent would, with what was lent. Gives the HTTP status.
     pub(super) fn use_token(&self, lent: &TokenResult) -> Result<u16, Failure> {
-        let mut request = self.http.get(format!("{}/backend-api/wham/usage", self.url));
+        let mut request = self
+            .http
+            .get(format!("{}/backend-api/wham/usage", self.url));
         for (name, value) in &lent.headers {
             request = request.header(name, value);
         }
@@ -167,7 +211,10 @@ impl Stage {
         let mut found = Vec::new();
         let mut folders = vec![self.folder.path().to_owned()];
         while let Some(folder) = folders.pop() {
-            for entry in std::fs::read_dir(folder).map_err(broken("to read its folder"))?.flatten() {
+            for entry in std::fs::read_dir(folder)
+                .map_err(broken("to read its folder"))?
+                .flatten()
+            {
                 let path = entry.path();
                 let kind = entry.file_type().map_err(broken("to read its folder"))?;
                 if kind.is_dir() {
@@ -188,7 +235,10 @@ impl Stage {
             if status.is_success() {
                 return Ok(text);
             }
-            Err(Failure::new(Exit::Failed, format!("the sandbox answered HTTP {status}: {text}")))
+            Err(Failure::new(
+                Exit::Failed,
+                format!("the sandbox answered HTTP {status}: {text}"),
+            ))
         })
     }
 
@@ -199,7 +249,13 @@ impl Stage {
     fn socket(&self) -> String {
         if std::path::MAIN_SEPARATOR == '\\' {
             // Pipes have no folder to be private in; the name is as unique as the folder's.
-            let name = self.folder.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let name = self
+                .folder
+                .path()
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
             return format!(r"\\.\pipe\{name}");
         }
         self.file("valetkey.sock").to_string_lossy().into_owned()
@@ -218,7 +274,9 @@ impl Drop for Stage {
 
 fn holds(path: &Path, secret: &str) -> bool {
     let bytes = std::fs::read(path).unwrap_or_default();
-    bytes.windows(secret.len()).any(|window| window == secret.as_bytes())
+    bytes
+        .windows(secret.len())
+        .any(|window| window == secret.as_bytes())
 }
 
 fn broken(what: &'static str) -> impl Fn(std::io::Error) -> Failure {
@@ -226,7 +284,10 @@ fn broken(what: &'static str) -> impl Fn(std::io::Error) -> Failure {
 }
 
 fn unanswered(error: reqwest::Error) -> Failure {
-    Failure::new(Exit::Failed, format!("the sandbox did not answer: {}", error.without_url()))
+    Failure::new(
+        Exit::Failed,
+        format!("the sandbox did not answer: {}", error.without_url()),
+    )
 }
 
 #[cfg(test)]
@@ -239,6 +300,9 @@ mod tests {
         std::fs::create_dir_all(stage.file("a/b")).expect("made");
         std::fs::write(stage.file("a/b/log"), "x canary-token y").expect("written");
         std::fs::write(stage.file("a/other"), "canary").expect("written");
-        assert_eq!(stage.files_holding("canary-token").expect("readable"), [stage.file("a/b/log")]);
+        assert_eq!(
+            stage.files_holding("canary-token").expect("readable"),
+            [stage.file("a/b/log")]
+        );
     }
 }
