@@ -10,6 +10,7 @@ mod defaults;
 mod reader;
 mod sections;
 mod values;
+mod vendors;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

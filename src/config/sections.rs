@@ -3,14 +3,11 @@
 use std::path::Path;
 use std::time::Duration;
 
-use toml::de::{DeTable, DeValue};
+use toml::de::DeTable;
 
-use super::reader::{Section, Source, integer};
-use super::{
-    Config, ConfigError, Daemon, Hooks, Http, Lead, Log, Refresh, Relay, SystemPrompt, Vendor,
-    VendorKind,
-};
-use super::{valid_name, values};
+use super::reader::{Section, Source};
+use super::values;
+use super::{Config, ConfigError, Daemon, Hooks, Http, Lead, Log, Refresh, Relay, SystemPrompt};
 
 /// The least that a message bound may be: below this no login would fit through.
 const MESSAGE_BYTES_MIN: u64 = 64 * 1024;
@@ -23,8 +20,6 @@ const KEEP_DAYS_MAX: u64 = 3650;
 
 const DURATION: &str = "a duration such as \"90s\", \"1m30s\" or \"24h\"";
 const WORDS: &str = "a list of words such as [\"notify-send\", \"Sign in again\"]";
-const BASE_URL: &str =
-    "an https URL without query or fragment (plain http only for localhost, 127.0.0.0/8 and ::1)";
 
 /// The whole file.
 pub(super) fn config(text: &str, path: &Path) -> Result<Config, ConfigError> {
@@ -55,7 +50,7 @@ pub(super) fn config(text: &str, path: &Path) -> Result<Config, ConfigError> {
         hooks: hooks(&top)?,
         ..Config::default()
     };
-    vendors(&top, &mut config)?;
+    super::vendors::read(&top, &mut config)?;
     if let Some(vendor) = top.text("default_vendor", "the name of a vendor", |t| {
         Some(t.to_owned())
     })? {
@@ -257,102 +252,6 @@ fn hooks(top: &Section<'_>) -> Result<Hooks, ConfigError> {
     })
 }
 
-fn vendors(top: &Section<'_>, config: &mut Config) -> Result<(), ConfigError> {
-    let known = [
-        "kind",
-        "issuer",
-        "api_base",
-        "client_id",
-        "originator",
-        "scopes",
-        "audience",
-        "callback_ports",
-    ];
-    for (name, section) in top.named_sections("vendors", &known)? {
-        if !valid_name(&name) {
-            let expected =
-                "lower-case letters, digits, `.`, `_` and `-`, at most 64, a letter or digit first";
-            return Err(section.wrong(
-                "",
-                format!("the vendor name {name:?} is not usable; expected {expected}"),
-            ));
-        }
-        let vendor = vendor(&name, &section)?;
-        config.vendors.insert(name, vendor);
-    }
-    Ok(())
-}
-
-fn vendor(name: &str, section: &Section<'_>) -> Result<Vendor, ConfigError> {
-    let kind = section.text("kind", "\"openai\" or \"sandbox\"", |text| match text {
-        "openai" => Some(Some(VendorKind::OpenAi)),
-        "sandbox" => Some(Some(VendorKind::Sandbox)),
-        "oidc" => Some(None),
-        _ => None,
-    })?;
-    let mut vendor = match kind {
-        Some(Some(VendorKind::OpenAi)) => Vendor::openai(),
-        Some(Some(VendorKind::Sandbox)) => Vendor::sandbox(),
-        Some(None) => {
-            let message = "`kind = \"oidc\"` is not available in this version; expected \"openai\" or \"sandbox\"";
-            return Err(section.wrong("kind", message));
-        }
-        None if name == "openai" => Vendor::openai(),
-        None => {
-            let message = format!(
-                "[vendors.{name}] lacks its `kind`; expected kind = \"openai\" or \"sandbox\""
-            );
-            return Err(section.wrong("kind", message));
-        }
-    };
-    let word = |key| {
-        section.text(
-            key,
-            "a text without spaces or special characters",
-            header_word,
-        )
-    };
-    if let Some(issuer) = section.told("issuer", BASE_URL, values::base_url)? {
-        if vendor.kind == VendorKind::Sandbox {
-            vendor.api_base = values::base_url(&format!(
-                "{}/backend-api",
-                issuer.as_str().trim_end_matches('/')
-            ))
-            .map_err(|why| section.wrong("issuer", format!("`issuer` {why}")))?;
-        }
-        vendor.issuer = issuer;
-    }
-    if let Some(api_base) = section.told("api_base", BASE_URL, values::base_url)? {
-        vendor.api_base = api_base;
-    }
-    vendor.client_id = word("client_id")?.unwrap_or(vendor.client_id);
-    vendor.originator = word("originator")?.unwrap_or(vendor.originator);
-    vendor.audience = section
-        .text("audience", "a text", not_empty)?
-        .or(vendor.audience);
-    let scope = |item: &DeValue<'_>| item.as_str().and_then(header_word);
-    vendor.scopes = section
-        .list("scopes", "a list of scopes such as [\"openid\"]", scope)?
-        .unwrap_or(vendor.scopes);
-    let expected = "at least one port from 1 to 65535, as [1455, 1457]";
-    let port = |item: &DeValue<'_>| {
-        integer(item)
-            .and_then(|n| u16::try_from(n).ok())
-            .filter(|port| *port > 0)
-    };
-    match section.list("callback_ports", expected, port)? {
-        Some(ports) if ports.is_empty() => {
-            return Err(section.wrong(
-                "callback_ports",
-                format!("`callback_ports`: found none, expected {expected}"),
-            ));
-        }
-        Some(ports) => vendor.callback_ports = ports,
-        None => {}
-    }
-    Ok(vendor)
-}
-
 fn count(section: &Section<'_>, key: &str, max: u64, default: usize) -> Result<usize, ConfigError> {
     Ok(section
         .number(key, 1..=max)?
@@ -364,11 +263,6 @@ fn positive(text: &str) -> Option<Duration> {
     values::duration(text).filter(|duration| !duration.is_zero())
 }
 
-fn not_empty(text: &str) -> Option<String> {
+pub(super) fn not_empty(text: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
-}
-
-/// Visible ASCII only: such a word can stand in a header or a query without doing harm.
-fn header_word(text: &str) -> Option<String> {
-    (!text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic())).then(|| text.to_owned())
 }
