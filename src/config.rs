@@ -2,11 +2,55 @@
 //!
 //! One struct, read once; an unknown key, a wrong type or a bad value is refused with file, line and
 //! what was expected, so that a typing error never silently means the default.
+//!
+//! The tree of values is walked by hand (`sections`, `reader`) rather than derived: a derived reader
+//! knows that a key is wrong, but not how to say so to the person who mistyped it.
+
+mod defaults;
+mod reader;
+mod sections;
+mod values;
+mod vendors;
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use reqwest::Url;
+
+pub(crate) use values::duration;
+
+/// The largest file that is read: a configuration is a page or two, and anything longer is a mistake
+/// (a log, a device) that should not fill the memory.
+const FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// The longest name of a vendor or account, so that `<vendor>@<account>.json` fits any file system.
+const NAME_CHARS_MAX: usize = 64;
+
+/// Why a configuration was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file is there but could not be read.
+    #[error("cannot read the configuration {}: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The file says something that has no meaning.
+    #[error("{}:{line}:{column}: {message}", path.display())]
+    Wrong {
+        /// The file.
+        path: PathBuf,
+        /// The line of the fault, from 1.
+        line: usize,
+        /// The character in that line, from 1.
+        column: usize,
+        /// What was found, and what was expected.
+        message: String,
+    },
+}
 
 /// The whole configuration, every default filled in.
 #[derive(Clone, Debug, PartialEq)]
@@ -150,3 +194,66 @@ pub enum VendorKind {
     /// The same dialect, spoken to a running `valetkey sandbox`.
     Sandbox,
 }
+
+impl Config {
+    /// Reads the file at `path`; a file that does not exist means every default.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is absurdly large, or does not parse.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        match read_bounded(path) {
+            Ok(text) => Self::parse(&text, path),
+            Err(source) if source.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(source) => Err(ConfigError::Unreadable {
+                path: path.to_owned(),
+                source,
+            }),
+        }
+    }
+
+    /// Reads a configuration from `text`; `path` only names it in errors.
+    ///
+    /// # Errors
+    /// At the first unknown key, wrong type or bad value, with its place.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        sections::config(text, path)
+    }
+}
+
+fn read_bounded(path: &Path) -> std::io::Result<String> {
+    use std::io::Read as _;
+    let mut text = String::new();
+    std::fs::File::open(path)?
+        .take(FILE_BYTES_MAX + 1)
+        .read_to_string(&mut text)?;
+    if text.len() as u64 > FILE_BYTES_MAX {
+        return Err(std::io::Error::new(
+            std::io::ErrorKind::FileTooLarge,
+            "it is larger than 1 MiB",
+        ));
+    }
+    Ok(text)
+}
+
+/// Whether `name` can name a vendor or an account: `[a-z0-9][a-z0-9._-]{0,63}`, and not a name that
+/// Windows keeps for a device, since it becomes part of a file's name.
+#[must_use]
+pub fn valid_name(name: &str) -> bool {
+    let first = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let stem = name.split('.').next().unwrap_or(name);
+    let numbered = |prefix: &str| {
+        stem.strip_prefix(prefix)
+            .is_some_and(|n| n.len() == 1 && n.bytes().all(|b| b.is_ascii_digit()))
+    };
+    name.len() <= NAME_CHARS_MAX
+        && name.starts_with(first)
+        && name
+            .chars()
+            .all(|c| first(c) || matches!(c, '.' | '_' | '-'))
+        && !matches!(stem, "con" | "prn" | "aux" | "nul")
+        && !numbered("com")
+        && !numbered("lpt")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,10 @@
-//! What differs between machines, and nowhere else.
+//! What differs between machines, and nowhere else: every `cfg` for a system stands below this room.
 pub mod files;
+pub mod harden;
 pub mod ipc;
 pub mod paths;
 pub mod private;
 pub mod process;
+pub mod service;
+pub mod signals;
+pub mod spawn;

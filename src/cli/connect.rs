@@ -1,0 +1,244 @@
+//! From the flags to a connection: which socket, and a daemon behind it.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
+
+use crate::config::Config;
+use crate::platform::paths::{self, Paths};
+use crate::platform::spawn::{self, EXIT_ALREADY_RUNNING, StartError};
+use crate::rpc::client::{Client, ClientError};
+
+use super::args::Global;
+use super::failure::{Exit, Failure};
+
+/// How long a daemon may take to be ready: it loads a file and opens a socket, so this is ample.
+const START_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// How often a daemon that somebody else is starting is looked for.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// The variables that point a daemon elsewhere than an installed service would look.
+const OVERRIDES: [&str; 4] = [
+    "VALETKEY_CONFIG",
+    "VALETKEY_DATA_DIR",
+    "VALETKEY_STATE_DIR",
+    "VALETKEY_SOCKET",
+];
+
+/// What every verb starts from.
+pub(crate) struct Context {
+    global: Global,
+}
+
+impl Context {
+    pub(crate) fn new(global: Global) -> Self {
+        Self { global }
+    }
+
+    /// The places, flags laid over the environment, and the configuration file's socket under both.
+    pub(crate) fn paths(&self) -> Result<Paths, Failure> {
+        let paths = self.named_paths()?;
+        if self.global.socket.is_some() {
+            return Ok(paths);
+        }
+        // A file that does not parse must not keep a client from the daemon that runs well on what it
+        // read before; whoever starts a daemon on it is told what is wrong.
+        let socket = Config::load(&paths.config_file)
+            .ok()
+            .and_then(|config| config.daemon.socket);
+        Ok(with_socket(paths, socket))
+    }
+
+    /// The places and the configuration, for a daemon: here a bad file is an error.
+    pub(crate) fn paths_and_config(&self) -> Result<(Paths, Config), Failure> {
+        let paths = self.named_paths()?;
+        let config = Config::load(&paths.config_file)?;
+        let socket = config
+            .daemon
+            .socket
+            .clone()
+            .filter(|_| self.global.socket.is_none());
+        Ok((with_socket(paths, socket), config))
+    }
+
+    fn named_paths(&self) -> Result<Paths, Failure> {
+        let mut paths = Paths::from_environment()?;
+        if let Some(file) = &self.global.config {
+            paths.config_file = std::path::absolute(file).map_err(|error| {
+                Failure::new(Exit::Usage, format!("--config is no usable path: {error}"))
+            })?;
+        }
+        Ok(with_socket(paths, self.global.socket.clone()))
+    }
+
+    /// A connection to the daemon, which is started where none runs.
+    pub(crate) fn client(&self) -> Result<Client, Failure> {
+        let paths = self.paths()?;
+        match Client::connect(&paths.socket) {
+            Ok(client) => Ok(client),
+            Err(ClientError::Unreachable { .. }) if !self.global.no_spawn => self.start(&paths),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn start(&self, paths: &Paths) -> Result<Client, Failure> {
+        // One starter at a time: whoever comes second waits here and then finds a daemon.
+        let _turn = take_turn(paths.state_dir.join("start.lock"));
+        if let Ok(client) = Client::connect(&paths.socket) {
+            return Ok(client);
+        }
+        if self.is_ordinary() && spawn::start_installed_service(START_TIME_MAX) == Some(true) {
+            return connect_soon(&paths.socket);
+        }
+        let mut command = Command::new(this_program()?);
+        if let Some(socket) = &self.global.socket {
+            command.arg("--socket").arg(socket);
+        }
+        if self.global.config.is_some() {
+            command.arg("--config").arg(&paths.config_file);
+        }
+        command.args(["serve", "--detach"]);
+        let socket = paths.socket.clone();
+        match spawn::until_ready(&mut command, START_TIME_MAX, move || {
+            Client::connect(&socket).is_ok()
+        }) {
+            Ok(_daemon) => connect_soon(&paths.socket),
+            Err(StartError::Exited {
+                status: Some(EXIT_ALREADY_RUNNING),
+                ..
+            }) => connect_soon(&paths.socket),
+            Err(error) => Err(not_started(&error)),
+        }
+    }
+
+    /// Whether nothing points elsewhere than an installed service would look.
+    fn is_ordinary(&self) -> bool {
+        self.global.socket.is_none()
+            && self.global.config.is_none()
+            && OVERRIDES
+                .iter()
+                .all(|name| std::env::var_os(name).is_none())
+    }
+}
+
+/// This very program, as other processes of it are started.
+pub(crate) fn this_program() -> Result<PathBuf, Failure> {
+    std::env::current_exe().map_err(|error| {
+        Failure::new(
+            Exit::Failed,
+            format!("this program cannot find its own file: {error}"),
+        )
+    })
+}
+
+fn with_socket(mut paths: Paths, socket: Option<String>) -> Paths {
+    paths.socket = socket.unwrap_or(paths.socket);
+    paths
+}
+
+fn not_started(error: &StartError) -> Failure {
+    let sentence = match error {
+        // The daemon is this same program, and has said it in the form that we are about to say it in.
+        StartError::Exited { said, .. } if !said.is_empty() => {
+            let said = said.strip_prefix("error:").unwrap_or(said).trim();
+            format!("the daemon did not start: {said}")
+        }
+        other => other.to_string(),
+    };
+    Failure::new(Exit::Unreachable, sentence)
+        .hint("`valetkey serve` runs it where you can watch it")
+}
+
+/// The lock that starters share, held until it is dropped. Where it cannot be had (a read-only
+/// disk, a starter that hangs) starting goes on without: two daemons cannot come of it, the
+/// instance lock sees to that.
+fn take_turn(path: PathBuf) -> Option<File> {
+    paths::create_private_dir(path.parent()?).ok()?;
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path)
+        .ok()?;
+    let (locked, got) = channel();
+    std::thread::spawn(move || locked.send(file.lock().map(|()| file)));
+    got.recv_timeout(2 * START_TIME_MAX).ok()?.ok()
+}
+
+/// Connects to a daemon that was just seen or said to be there.
+fn connect_soon(socket: &str) -> Result<Client, Failure> {
+    let end = Instant::now() + START_TIME_MAX;
+    loop {
+        match Client::connect(socket) {
+            Err(ClientError::Unreachable { .. }) if Instant::now() < end => {
+                std::thread::sleep(LOOK_EVERY)
+            }
+            other => return Ok(other?),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn context(socket: Option<&str>, config: PathBuf) -> Context {
+        Context::new(Global {
+            socket: socket.map(str::to_owned),
+            config: Some(config),
+            no_spawn: true,
+        })
+    }
+
+    #[test]
+    fn the_flag_beats_the_files_socket_and_a_broken_file_does_not_matter_to_a_client() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("config.toml");
+        std::fs::write(&file, "[daemon]\nsocket = \"/from-file\"").expect("written");
+        assert_eq!(
+            context(None, file.clone()).paths().expect("paths").socket,
+            "/from-file"
+        );
+        assert_eq!(
+            context(Some("/flag"), file.clone())
+                .paths()
+                .expect("paths")
+                .socket,
+            "/flag"
+        );
+        std::fs::write(&file, "nonsense").expect("written");
+        assert!(context(None, file.clone()).paths().is_ok());
+        assert_eq!(
+            context(None, file)
+                .paths_and_config()
+                .expect_err("a daemon minds")
+                .code(),
+            2
+        );
+    }
+
+    #[test]
+    fn without_a_daemon_and_without_leave_to_start_one_the_exit_code_says_so() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let socket = folder.path().join("none.sock");
+        let context = context(socket.to_str(), folder.path().join("config.toml"));
+        assert_eq!(context.client().err().expect("nobody there").code(), 4);
+    }
+
+    #[test]
+    fn starters_take_turns() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("run/start.lock");
+        let first = take_turn(path.clone()).expect("nobody else");
+        let other = File::options()
+            .write(true)
+            .open(&path)
+            .expect("it is there");
+        assert!(other.try_lock().is_err(), "the first still has it");
+        drop(first);
+        assert!(take_turn(path).is_some());
+    }
+}

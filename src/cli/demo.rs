@@ -1,0 +1,167 @@
+//! `valetkey demo`: the whole path at work, on this machine, in a few seconds.
+//!
+//! Real processes of this very program, real HTTP, a real socket, a real `kill -9`; only the provider
+//! is the built-in one. Every line is printed after what it tells was checked, and the first check
+//! that fails ends the demo with what was seen instead.
+
+mod acts;
+mod stage;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Barrier};
+use std::time::{Duration, Instant};
+
+use indicatif::ProgressBar;
+
+use crate::rpc::client::{CallError, Client};
+use crate::rpc::{TokenParams, TokenResult};
+
+use super::Done;
+use super::failure::{Exit, Failure};
+use super::output::{FAINT, GOOD, STRONG, is_seen, say};
+use stage::Stage;
+
+pub(super) fn run() -> Done {
+    let interrupted = Arc::new(AtomicBool::new(false));
+    signal_hook::flag::register(signal_hook::consts::SIGINT, Arc::clone(&interrupted)).map_err(
+        |error| {
+            Failure::new(
+                Exit::Failed,
+                format!("Ctrl-C could not be listened for: {error}"),
+            )
+        },
+    )?;
+    let outcome = story();
+    // Ctrl-C reaches the processes of the demo as well; what fails because of it is no finding.
+    if interrupted.load(Ordering::Relaxed) {
+        Err(Failure::silent(Exit::Interrupted))
+    } else {
+        outcome
+    }
+}
+
+fn story() -> Done {
+    let began = Instant::now();
+    say(format_args!(
+        "\n{STRONG}valetkey demo{STRONG:#}  {FAINT}real processes in a private folder; each line was checked as it happened{FAINT:#}\n"
+    ))?;
+    let mut demo = Demo {
+        stage: Stage::set()?,
+        checks: 0,
+    };
+    demo.start()?;
+    demo.sign_in()?;
+    demo.two_agents()?;
+    demo.many_callers()?;
+    demo.crash()?;
+    demo.sign_out()?;
+    demo.stop()?;
+    let took = began.elapsed().as_secs_f64();
+    say(format_args!(
+        "\n{GOOD}{STRONG}All {} checks passed{STRONG:#}{GOOD:#} in {took:.1} s. {FAINT}Next: valetkey login{FAINT:#}",
+        demo.checks
+    ))?;
+    Ok(())
+}
+
+struct Demo {
+    stage: Stage,
+    checks: usize,
+}
+
+impl Demo {
+    /// Goes on where `holds`; else ends the demo with what was `seen`.
+    fn check(&mut self, what: &str, holds: bool, seen: impl FnOnce() -> String) -> Done {
+        self.checks += 1;
+        if holds {
+            return Ok(());
+        }
+        let log = self.stage.keep();
+        Err(Failure::new(
+            Exit::Failed,
+            format!(
+                "the demo found that this does not hold: {what}; seen: {}",
+                seen()
+            ),
+        )
+        .hint(format!("the folder is kept for a look: {}", log.display())))
+    }
+
+    /// Lets `callers` ask for a token at one moment, each on a connection of its own.
+    fn ask_at_once(
+        &self,
+        callers: usize,
+        params: &(dyn Fn() -> TokenParams + Sync),
+    ) -> Result<Vec<TokenResult>, Failure> {
+        let mut clients: Vec<Client> = (0..callers)
+            .map(|_| self.stage.client())
+            .collect::<Result<_, _>>()?;
+        let together = Barrier::new(callers);
+        let answers: Vec<Result<TokenResult, CallError>> = std::thread::scope(|scope| {
+            let ask = |client| {
+                let together = &together;
+                move || {
+                    together.wait();
+                    Client::call(client, "token", &params())
+                }
+            };
+            let threads: Vec<_> = clients
+                .iter_mut()
+                .map(|client| scope.spawn(ask(client)))
+                .collect();
+            let lost = || {
+                Err(CallError::Garbled(
+                    "a caller's thread ended badly".to_owned(),
+                ))
+            };
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap_or_else(|_| lost()))
+                .collect()
+        });
+        Ok(answers.into_iter().collect::<Result<_, _>>()?)
+    }
+
+    fn all_equal(&mut self, lent: &[TokenResult]) -> Done {
+        let first = &lent[0];
+        let same = lent.iter().all(|one| {
+            one.generation == first.generation
+                && one.access_token.matches(first.access_token.expose())
+        });
+        let generations = || {
+            lent.iter()
+                .map(|one| one.generation.to_string())
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
+        self.check("all callers get the same token", same, || {
+            format!("generations {}", generations())
+        })
+    }
+}
+
+/// What came of a call, without what it lent.
+fn outcome(answer: Result<TokenResult, CallError>) -> String {
+    answer.map_or_else(
+        |error| error.to_string(),
+        |lent| format!("token {}", lent.generation),
+    )
+}
+
+fn told(what: &str, detail: &str) -> Done {
+    say(format_args!(
+        "  {GOOD}✓{GOOD:#} {STRONG}{what}{STRONG:#}\n    {FAINT}{detail}{FAINT:#}"
+    ))?;
+    Ok(())
+}
+
+/// Something that moves while a step takes its time; nothing where nobody sees it.
+fn spinner(what: &'static str) -> ProgressBar {
+    let bar = if is_seen() {
+        ProgressBar::new_spinner()
+    } else {
+        ProgressBar::hidden()
+    };
+    bar.enable_steady_tick(Duration::from_millis(100));
+    bar.with_message(what)
+}

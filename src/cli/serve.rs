@@ -1,0 +1,30 @@
+//! `valetkey serve`: hands over to the daemon.
+
+use crate::daemon::{self, ServeOptions};
+use crate::platform::spawn::{self, EXIT_ALREADY_RUNNING};
+
+use super::Done;
+use super::args::Serve;
+use super::connect::Context;
+use super::failure::{Exit, Failure};
+
+pub(super) fn run(context: &Context, verb: &Serve) -> Done {
+    if verb.detach {
+        spawn::leave_terminal();
+    }
+    let (paths, config) = context.paths_and_config()?;
+    let config_path = paths.config_file.clone();
+    daemon::serve(ServeOptions {
+        paths,
+        config_path,
+        detach: verb.detach,
+        config,
+    })
+    .map_err(|error| {
+        if error.is_already_running() {
+            let code = u8::try_from(EXIT_ALREADY_RUNNING).unwrap_or(Exit::Failed as u8);
+            return Failure::with_code(code, error.to_string());
+        }
+        Failure::new(Exit::Failed, error.to_string())
+    })
+}

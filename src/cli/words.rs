@@ -1,0 +1,144 @@
+//! Times, bars and foreign text as people read them. Pure.
+
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+
+/// A length of time in its largest fitting unit, as `9 days` or `40 seconds`.
+pub(crate) fn span(duration: Duration) -> String {
+    const UNITS: [(u64, &str); 4] = [
+        (86_400, "day"),
+        (3_600, "hour"),
+        (60, "minute"),
+        (1, "second"),
+    ];
+    let secs = duration.as_secs();
+    // Two of a unit before it is used, so that nobody reads "1 day" at 47 hours.
+    let (unit, name) = UNITS
+        .into_iter()
+        .find(|(unit, _)| secs >= 2 * unit)
+        .unwrap_or((1, "second"));
+    let count = secs / unit;
+    if count == 1 {
+        format!("1 {name}")
+    } else {
+        format!("{count} {name}s")
+    }
+}
+
+/// A moment relative to `now`: `in 9 days`, `3 minutes ago`, `just now`.
+pub(crate) fn moment(at: Timestamp, now: Timestamp) -> String {
+    let (ahead, behind) = (at.since(now), now.since(at));
+    if ahead.as_secs() > 0 {
+        format!("in {}", span(ahead))
+    } else if behind.as_secs() > 0 {
+        format!("{} ago", span(behind))
+    } else {
+        "just now".to_owned()
+    }
+}
+
+/// A bar of `width` characters, of which the share `full` (0 to 1) is filled, as its two parts.
+pub(crate) fn bar(full: f64, width: usize) -> (String, String) {
+    let full = if full.is_finite() {
+        full.clamp(0.0, 1.0)
+    } else {
+        0.0
+    };
+    // Counting up instead of casting: `as` would be silent about what does not fit.
+    let filled = (1..=width)
+        .filter(|n| share(*n, width) <= full + f64::EPSILON)
+        .count();
+    ("━".repeat(filled), "─".repeat(width - filled))
+}
+
+fn share(part: usize, whole: usize) -> f64 {
+    f64::from(u32::try_from(part).unwrap_or(u32::MAX))
+        / f64::from(u32::try_from(whole.max(1)).unwrap_or(u32::MAX))
+}
+
+/// What is left of the life that began at `from` and ends at `to`, as a share of 0 to 1.
+pub(crate) fn life_left(from: Timestamp, to: Timestamp, now: Timestamp) -> f64 {
+    let whole = to.since(from).as_secs_f64();
+    if whole > 0.0 {
+        (to.since(now).as_secs_f64() / whole).min(1.0)
+    } else {
+        0.0
+    }
+}
+
+/// A foreign text without control characters and without those that turn the direction of writing, so
+/// that no issuer's message can drive a terminal or show other words than it holds.
+pub(crate) fn plain(text: &str) -> String {
+    let turns = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let shown = |c: char| if c.is_control() || turns(c) { ' ' } else { c };
+    text.trim().chars().map(shown).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn spans_are_read_at_a_glance() {
+        for (secs, words) in [
+            (0, "0 seconds"),
+            (1, "1 second"),
+            (59, "59 seconds"),
+            (119, "119 seconds"),
+            (120, "2 minutes"),
+            (7_199, "119 minutes"),
+            (7_200, "2 hours"),
+            (172_800, "2 days"),
+            (864_000, "10 days"),
+        ] {
+            assert_eq!(span(Duration::from_secs(secs)), words);
+        }
+    }
+
+    #[test]
+    fn moments_know_their_direction() {
+        let now = Timestamp::from_secs(1_000_000);
+        assert_eq!(
+            moment(Timestamp::from_secs(1_000_000 + 9 * 86_400), now),
+            "in 9 days"
+        );
+        assert_eq!(
+            moment(Timestamp::from_secs(1_000_000 - 180), now),
+            "3 minutes ago"
+        );
+        assert_eq!(moment(now.shifted(400), now), "just now");
+    }
+
+    #[test]
+    fn bars_fill_from_the_left() {
+        assert_eq!(bar(0.5, 4), ("━━".to_owned(), "──".to_owned()));
+        assert_eq!(bar(1.0, 3).0, "━━━");
+        assert_eq!(bar(0.0, 3).1, "───");
+        assert_eq!(bar(f64::NAN, 2).1, "──");
+        assert_eq!(bar(7.0, 2).0, "━━");
+    }
+
+    #[test]
+    fn what_is_left_of_a_life() {
+        let at = Timestamp::from_secs;
+        assert!((life_left(at(0), at(100), at(25)) - 0.75).abs() < 1e-9);
+        assert!(life_left(at(0), at(100), at(200)).abs() < 1e-9);
+        assert!(life_left(at(100), at(100), at(0)).abs() < 1e-9);
+    }
+
+    #[test]
+    fn foreign_text_cannot_drive_the_terminal() {
+        assert_eq!(plain("\u{1b}[2Jgone\r\nnow\n"), " [2Jgone  now");
+        assert_eq!(plain("moc.live\u{202e}"), "moc.live ");
+    }
+
+    proptest! {
+        #[test]
+        fn a_bar_is_always_as_wide_as_asked(full in -1.0_f64..2.0, width in 0_usize..80) {
+            let (filled, empty) = bar(full, width);
+            prop_assert_eq!(filled.chars().count() + empty.chars().count(), width);
+        }
+    }
+}
