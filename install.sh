@@ -190,6 +190,7 @@ linux_service() {
 		hint 'no user service manager answers here; the units are in place, start the daemon with: valetkey serve'
 		return 0
 	fi
+	stop_own_daemon
 	[ "$units_changed" = no ] || systemctl --user daemon-reload
 	for unit in valetkey.socket valetkey.service; do
 		systemctl --user --quiet is-enabled "$unit" 2>/dev/null || systemctl --user --quiet enable "$unit"
@@ -202,6 +203,24 @@ linux_service() {
 		systemctl --user start valetkey.socket valetkey.service || service_failed
 	fi
 	say 'valetkey.service is running'
+}
+
+# A daemon that a client command started by itself holds the credential, and the service would not get
+# it. Where the socket unit listens already, no such daemon can have been started.
+stop_own_daemon() {
+	if [ ! -x "$binary" ] || systemctl --user --quiet is-active valetkey.socket 2>/dev/null; then
+		return 0
+	fi
+	pid=$("$binary" --no-spawn rpc info 2>/dev/null | sed -n 's/.*"pid": *\([0-9][0-9]*\).*/\1/p')
+	[ -n "$pid" ] || return 0
+	"$binary" --no-spawn rpc shutdown >/dev/null 2>&1 || return 0
+	say "stopped the daemon that ran without a service (process $pid)"
+	# It may be in the middle of a refresh, which it finishes: 40 s is more than that can take.
+	seconds=0
+	while kill -0 "$pid" 2>/dev/null && [ "$seconds" -lt 40 ]; do
+		sleep 1
+		seconds=$((seconds + 1))
+	done
 }
 
 service_failed() {
@@ -271,7 +290,13 @@ for_sed() {
 }
 
 user_manager() {
-	[ "$machine" = linux ] && command -v systemctl >/dev/null || return 1
+	[ "$machine" = linux ] || return 1
+	command -v systemctl >/dev/null || return 1
+	# A session made by su or sudo does not name it, and the manager may be there all the same.
+	if [ -z "${XDG_RUNTIME_DIR:-}" ] && [ -d "/run/user/$(id -u)" ]; then
+		XDG_RUNTIME_DIR=/run/user/$(id -u)
+		export XDG_RUNTIME_DIR
+	fi
 	systemctl --user show --property=Version >/dev/null 2>&1
 }
 
@@ -291,6 +316,7 @@ closing_hints() {
 
 uninstall() {
 	stop_service
+	stop_own_daemon
 	for file in "$unit_dir/valetkey.socket" "$unit_dir/valetkey.service" \
 		"$drop_in_dir/10-places.conf" "$drop_in_dir/20-without-namespaces.conf" "$agent" \
 		"$binary" "$bash_completion" "$zsh_completion" "$fish_completion" "$manual"; do

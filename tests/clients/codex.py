@@ -225,7 +225,8 @@ def four_at_once(room, sandbox):
     at_its_end = status["expires_at"] / 1000 - SHORT_LIFE / 2 + 0.5
     time.sleep(max(0, at_its_end - time.time()))
     before = sandbox.stats()
-    check(before["refresh_requests"] == 0, "the token is at its end and nobody has renewed it yet", before)
+    # The daemon may have begun on its own by now; what counts is that nothing has come of it.
+    check(before["refreshes"] == 0, "the token is at its end and no other is there yet", before)
     turns = [room.turn() for _ in range(AT_ONCE)]
     for number, turn in enumerate(turns, 1):
         answered(turn, f"turn {number} of {AT_ONCE} completes")
