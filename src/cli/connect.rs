@@ -225,7 +225,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let socket = folder.path().join("none.sock");
         let context = context(socket.to_str(), folder.path().join("config.toml"));
-        assert_eq!(context.client().err().expect("nobody there").code(), 4);
+        assert_eq!(context.client().expect_err("nobody there").code(), 4);
     }
 
     #[test]

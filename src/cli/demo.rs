@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
-use indicatif::ProgressBar;
+use indicatif::{ProgressBar, ProgressFinish};
 
 use crate::rpc::client::{CallError, Client};
 use crate::rpc::{TokenParams, TokenResult};
@@ -163,5 +163,6 @@ fn spinner(what: &'static str) -> ProgressBar {
         ProgressBar::hidden()
     };
     bar.enable_steady_tick(Duration::from_millis(100));
-    bar.with_message(what)
+    // A step that fails takes it off the screen as well.
+    bar.with_finish(ProgressFinish::AndClear).with_message(what)
 }

@@ -180,7 +180,7 @@ impl Demo {
             ..Default::default()
         };
         let caller = std::thread::spawn(move || client.call::<_, TokenResult>("token", &rejected));
-        self.stage.sandbox_wait_in_flight("refresh")?;
+        self.stage.wait_until_refreshed(before.refreshes)?;
         self.stage.kill_daemon()?;
         let lost = caller
             .join()

@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::channel;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -184,14 +184,26 @@ impl Stage {
         })
     }
 
-    /// Returns once a request to `endpoint` has arrived and is not yet answered.
-    pub(super) fn sandbox_wait_in_flight(&self, endpoint: &str) -> Result<(), Failure> {
+    /// Returns once the provider has rotated the refresh token more than `before` times, which is
+    /// before it answers where the answer is kept back.
+    pub(super) fn wait_until_refreshed(&self, before: u64) -> Result<(), Failure> {
         let millis = STEP_TIME_MAX.as_millis() / 2;
         let url = format!(
-            "{}/_sandbox/wait?on={endpoint}&in_flight=1&timeout_ms={millis}",
+            "{}/_sandbox/wait?on=refresh&in_flight=1&timeout_ms={millis}",
             self.url
         );
-        self.ask(self.http.get(url)).map(drop)
+        self.ask(self.http.get(url))?;
+        // It has arrived; what is left is the moment that the work takes.
+        let end = Instant::now() + STEP_TIME_MAX;
+        while self.stats()?.refreshes == before {
+            if Instant::now() > end {
+                return Err(Failure::new(
+                    Exit::Failed,
+                    "the provider did not carry out the refresh",
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// Calls the API as an agent would, with what was lent. Gives the HTTP status.
