@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::access::audit::Audit;
 use crate::clock::Clock;
-use crate::config::{Config, ConfigError};
+use crate::config::Config;
 use crate::login::Logins;
 use crate::platform::harden::{self, Unfit};
 use crate::platform::ipc::Listener;
@@ -101,7 +101,7 @@ pub fn serve(options: ServeOptions) -> Result<(), ServeError> {
     // Before the log: a daemon that is not to run must not write into the other one's files.
     let store = Store::open(&options.paths.data_dir, &options.paths.state_dir)?;
     let logs = telemetry::start(&options.config.log, &options.paths.log_dir()).map_err(begin("logging"))?;
-    let served = runtime.block_on(run(options, store));
+    let served = runtime.block_on(run(options, store, &logs));
     // A revocation that hangs must not hold up the end; its own bound is longer than anybody's patience.
     runtime.shutdown_timeout(Duration::from_secs(1));
     if let Err(error) = &served {
@@ -111,7 +111,7 @@ pub fn serve(options: ServeOptions) -> Result<(), ServeError> {
     served
 }
 
-async fn run(options: ServeOptions, store: Store) -> Result<(), ServeError> {
+async fn run(options: ServeOptions, store: Store, logs: &telemetry::Guard) -> Result<(), ServeError> {
     let ServeOptions { paths, config_path, config } = options;
     let clock = Clock::System;
     let begin = |what| move |source| ServeError::Begin { what, source };
@@ -134,6 +134,7 @@ async fn run(options: ServeOptions, store: Store) -> Result<(), ServeError> {
     tracing::info!(version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), %socket, "ready");
     service::ready("lending");
 
+    let configuration = Configuration { path: config_path, logins: logins.clone(), logs };
     let mut watchdog = tokio::time::interval(service::watchdog_interval().unwrap_or(Duration::MAX / 4));
     let watched = service::watchdog_interval().is_some();
     let idle = idle(&surface, config.daemon.idle_exit);
@@ -143,9 +144,9 @@ async fn run(options: ServeOptions, store: Store) -> Result<(), ServeError> {
         tokio::select! {
             signal = signals.next() => match signal {
                 Signal::Stop => break,
-                Signal::Reload => drop(read_again(&config_path, &logins).await),
+                Signal::Reload => drop(configuration.read_again().await),
             },
-            Some(request) = reloads.recv() => answer(request, &config_path, &logins).await,
+            Some(request) = reloads.recv() => configuration.answer(request).await,
             () = stop.cancelled() => break,
             () = logins.owner_lost() => { lost = true; break }
             () = &mut idle => { tracing::info!("nobody has called for a while"); break }
@@ -173,23 +174,38 @@ fn listen(socket: &str) -> io::Result<Listener> {
     Listener::bind(socket)
 }
 
-async fn answer(request: ReloadRequest, path: &std::path::Path, logins: &Logins) {
-    let result = read_again(path, logins).await.map_err(|error| error.to_string());
-    let _ = request.send(result);
+/// What a reload puts in force.
+struct Configuration<'a> {
+    path: PathBuf,
+    logins: Logins,
+    logs: &'a telemetry::Guard,
 }
 
-/// Reads the configuration again; a bad one changes nothing.
-async fn read_again(path: &std::path::Path, logins: &Logins) -> Result<(), ConfigError> {
-    match Config::load(path) {
-        Ok(config) => {
-            telemetry::set_level(&config.log.level);
-            logins.configure(&config).await;
-            tracing::info!(file = %path.display(), "the configuration was read again");
-            Ok(())
-        }
-        Err(error) => {
-            tracing::error!(%error, "the configuration is wrong; the old one stays in force");
-            Err(error)
+impl Configuration<'_> {
+    async fn answer(&self, request: ReloadRequest) {
+        let _ = request.send(self.read_again().await.map_err(|error| error.to_string()));
+    }
+
+    /// Reads the configuration again; a bad one changes nothing.
+    async fn read_again(&self) -> Result<(), Box<dyn std::error::Error>> {
+        let read = match Config::load(&self.path) {
+            Ok(config) => match self.logs.set_level(&config.log.level) {
+                Ok(()) => Ok(config),
+                Err(error) => Err(Box::from(format!("log.level: {error}"))),
+            },
+            Err(error) => Err(Box::from(error)),
+        };
+        match read {
+            Ok(config) => {
+                self.logins.configure(&config).await;
+                tracing::info!(file = %self.path.display(), "the configuration was read again");
+                Ok(())
+            }
+            Err(error) => {
+                let error: Box<dyn std::error::Error> = error;
+                tracing::error!(%error, "the configuration is wrong; the old one stays in force");
+                Err(error)
+            }
         }
     }
 }

@@ -17,7 +17,6 @@ pub(super) fn run(context: &Context, verb: &Serve) -> Done {
     daemon::serve(ServeOptions {
         paths,
         config_path,
-        detach: verb.detach,
         config,
     })
     .map_err(|error| {
