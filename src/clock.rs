@@ -77,8 +77,10 @@ fn civil(days: u64) -> (u64, u64, u64) {
     // Years are taken to begin in March, so that the leap day is the last of its year.
     let shifted = days + 719_468;
     let (cycle, day_of_cycle) = (shifted / 146_097, shifted % 146_097);
-    let year_of_cycle = (day_of_cycle - day_of_cycle / 1460 + day_of_cycle / 36_524 - day_of_cycle / 146_096) / 365;
-    let day_of_year = day_of_cycle - (365 * year_of_cycle + year_of_cycle / 4 - year_of_cycle / 100);
+    let year_of_cycle =
+        (day_of_cycle - day_of_cycle / 1460 + day_of_cycle / 36_524 - day_of_cycle / 146_096) / 365;
+    let day_of_year =
+        day_of_cycle - (365 * year_of_cycle + year_of_cycle / 4 - year_of_cycle / 100);
     let march_month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * march_month + 2) / 5 + 1;
     let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
@@ -124,10 +126,9 @@ impl Clock {
     pub fn now(&self) -> Timestamp {
         match self {
             Self::System => Timestamp::from_system(SystemTime::now()),
-            Self::Virtual(v) => v
-                .start
-                .plus(v.origin.elapsed())
-                .shifted(v.offset_millis.load(Ordering::Relaxed)),
+            Self::Virtual(v) => {
+                v.start.plus(v.origin.elapsed()).shifted(v.offset_millis.load(Ordering::Relaxed))
+            }
         }
     }
 

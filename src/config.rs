@@ -204,10 +204,7 @@ impl Config {
         match read_bounded(path) {
             Ok(text) => Self::parse(&text, path),
             Err(source) if source.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
-            Err(source) => Err(ConfigError::Unreadable {
-                path: path.to_owned(),
-                source,
-            }),
+            Err(source) => Err(ConfigError::Unreadable { path: path.to_owned(), source }),
         }
     }
 
@@ -223,9 +220,7 @@ impl Config {
 fn read_bounded(path: &Path) -> std::io::Result<String> {
     use std::io::Read as _;
     let mut text = String::new();
-    std::fs::File::open(path)?
-        .take(FILE_BYTES_MAX + 1)
-        .read_to_string(&mut text)?;
+    std::fs::File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
     if text.len() as u64 > FILE_BYTES_MAX {
         return Err(std::io::Error::new(
             std::io::ErrorKind::FileTooLarge,
@@ -247,9 +242,7 @@ pub fn valid_name(name: &str) -> bool {
     };
     name.len() <= NAME_CHARS_MAX
         && name.starts_with(first)
-        && name
-            .chars()
-            .all(|c| first(c) || matches!(c, '.' | '_' | '-'))
+        && name.chars().all(|c| first(c) || matches!(c, '.' | '_' | '-'))
         && !matches!(stem, "con" | "prn" | "aux" | "nul")
         && !numbered("com")
         && !numbered("lpt")

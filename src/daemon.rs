@@ -70,7 +70,9 @@ pub enum ServeError {
         source: io::Error,
     },
     /// A defect: the one task that must not end did.
-    #[error("the owner of a login ended unexpectedly; a restart takes up from the last saved state")]
+    #[error(
+        "the owner of a login ended unexpectedly; a restart takes up from the last saved state"
+    )]
     OwnerLost,
     /// A login is in memory only.
     #[error("a login could not be saved before the end: {0}")]
@@ -100,7 +102,8 @@ pub fn serve(options: ServeOptions) -> Result<(), ServeError> {
         .map_err(begin("the runtime"))?;
     // Before the log: a daemon that is not to run must not write into the other one's files.
     let store = Store::open(&options.paths.data_dir, &options.paths.state_dir)?;
-    let logs = telemetry::start(&options.config.log, &options.paths.log_dir()).map_err(begin("logging"))?;
+    let logs = telemetry::start(&options.config.log, &options.paths.log_dir())
+        .map_err(begin("logging"))?;
     let served = runtime.block_on(run(options, store, &logs));
     // A revocation that hangs must not hold up the end; its own bound is longer than anybody's patience.
     runtime.shutdown_timeout(Duration::from_secs(1));
@@ -111,7 +114,11 @@ pub fn serve(options: ServeOptions) -> Result<(), ServeError> {
     served
 }
 
-async fn run(options: ServeOptions, store: Store, logs: &telemetry::Guard) -> Result<(), ServeError> {
+async fn run(
+    options: ServeOptions,
+    store: Store,
+    logs: &telemetry::Guard,
+) -> Result<(), ServeError> {
     let ServeOptions { paths, config_path, config } = options;
     let clock = Clock::System;
     let begin = |what| move |source| ServeError::Begin { what, source };
@@ -119,23 +126,33 @@ async fn run(options: ServeOptions, store: Store, logs: &telemetry::Guard) -> Re
     let audit = Audit::open(&paths.audit_dir(), clock.clone()).map_err(begin("the audit trail"))?;
     // What serves stops first, so that owners are still there for the answers it owes.
     let (stop, owners_stop) = (CancellationToken::new(), CancellationToken::new());
-    let logins = Logins::open(store, &config, clock.clone(), owners_stop.clone()).await.map_err(OpenError::from)?;
+    let logins = Logins::open(store, &config, clock.clone(), owners_stop.clone())
+        .await
+        .map_err(OpenError::from)?;
     let socket = config.daemon.socket.clone().unwrap_or_else(|| paths.socket.clone());
-    let listener = listen(&socket).map_err(|source| ServeError::Listen { socket: socket.clone(), source })?;
+    let listener =
+        listen(&socket).map_err(|source| ServeError::Listen { socket: socket.clone(), source })?;
     let (reload, mut reloads) = mpsc::channel(RELOADS);
     let about = About { started_at: clock.now(), socket: socket.clone() };
-    let surface = Arc::new(Surface::new(logins.clone(), audit.clone(), clock, about, reload, stop.clone()));
+    let surface =
+        Arc::new(Surface::new(logins.clone(), audit.clone(), clock, about, reload, stop.clone()));
     let limits = Limits {
         max_clients: config.daemon.max_clients,
         max_message_bytes: config.daemon.max_message_bytes,
         max_inflight_bytes: config.daemon.max_inflight_bytes,
     };
-    let server = tokio::spawn(server::serve(listener, Arc::new(Dispatcher(Arc::clone(&surface))), limits, stop.clone()));
+    let server = tokio::spawn(server::serve(
+        listener,
+        Arc::new(Dispatcher(Arc::clone(&surface))),
+        limits,
+        stop.clone(),
+    ));
     tracing::info!(version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), %socket, "ready");
     service::ready("lending");
 
     let configuration = Configuration { path: config_path, logins: logins.clone(), logs };
-    let mut watchdog = tokio::time::interval(service::watchdog_interval().unwrap_or(Duration::MAX / 4));
+    let mut watchdog =
+        tokio::time::interval(service::watchdog_interval().unwrap_or(Duration::MAX / 4));
     let watched = service::watchdog_interval().is_some();
     let idle = idle(&surface, config.daemon.idle_exit);
     tokio::pin!(idle);

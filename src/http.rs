@@ -73,11 +73,7 @@ impl Refusal {
             "error": { "message": message, "type": kind, "param": null, "code": code }
         })
         .to_string();
-        let retry = if matches!(self, Self::Overloaded) {
-            "retry-after: 1\r\n"
-        } else {
-            ""
-        };
+        let retry = if matches!(self, Self::Overloaded) { "retry-after: 1\r\n" } else { "" };
         format!(
             "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n{retry}connection: close\r\n\r\n{body}",
             body.len()

@@ -21,9 +21,8 @@ use crate::clock::{Clock, Timestamp};
 use crate::secret::{AccessToken, RefreshToken};
 use crate::vendor::Identity;
 
-
-pub use error::LoginError;
 pub use directory::Logins;
+pub use error::LoginError;
 use owner::{Granted, Message};
 use state::{Facts, Status};
 
@@ -118,7 +117,11 @@ impl Login {
     ///
     /// # Errors
     /// As [`Self::lend`].
-    pub async fn reject(&self, generation: u64, min_ttl: Duration) -> Result<Arc<Lent>, LoginError> {
+    pub async fn reject(
+        &self,
+        generation: u64,
+        min_ttl: Duration,
+    ) -> Result<Arc<Lent>, LoginError> {
         let current = self.published.borrow().lent.as_ref().map(|lent| lent.generation);
         if current != Some(generation) {
             return self.lend(min_ttl).await;
@@ -130,7 +133,11 @@ impl Login {
     ///
     /// # Errors
     /// As [`Self::lend`].
-    pub async fn reject_token(&self, token: &str, min_ttl: Duration) -> Result<Arc<Lent>, LoginError> {
+    pub async fn reject_token(
+        &self,
+        token: &str,
+        min_ttl: Duration,
+    ) -> Result<Arc<Lent>, LoginError> {
         let current = self.published.borrow().lent.clone();
         match current.filter(|lent| lent.access_token.matches(token)) {
             Some(lent) => self.reject(lent.generation, min_ttl).await,
@@ -183,7 +190,9 @@ impl Login {
     }
 
     async fn logout(&self, revoke: bool) -> Result<bool, LoginError> {
-        self.tell(|reply| Message::Logout { revoke, reply }).await.unwrap_or(Err(LoginError::Stopping))
+        self.tell(|reply| Message::Logout { revoke, reply })
+            .await
+            .unwrap_or(Err(LoginError::Stopping))
     }
 }
 

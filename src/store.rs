@@ -78,7 +78,8 @@ impl Store {
     pub fn open(data: &Path, state: &Path) -> Result<Self, OpenError> {
         let (credentials, rescue) = (data.join("credentials"), state.join("rescue"));
         for dir in [data, &credentials, state, &rescue] {
-            let loose = files::private_dir(dir).map_err(|source| StoreError::new("prepare", dir, source))?;
+            let loose = files::private_dir(dir)
+                .map_err(|source| StoreError::new("prepare", dir, source))?;
             if loose {
                 tracing::warn!(dir = %dir.display(), "the folder was open to others; it is now 0700");
             }
@@ -108,7 +109,8 @@ impl Store {
     pub fn logins(&self) -> Result<Vec<(String, String)>, StoreError> {
         let mut found = std::collections::BTreeSet::new();
         for dir in [&self.credentials, &self.rescue] {
-            let entries = std::fs::read_dir(dir).map_err(|source| StoreError::new("read", dir, source))?;
+            let entries =
+                std::fs::read_dir(dir).map_err(|source| StoreError::new("read", dir, source))?;
             for entry in entries.flatten() {
                 if let Some(login) = entry.file_name().to_str().and_then(login_of) {
                     found.insert(login);
@@ -140,9 +142,11 @@ pub fn is_account_name(name: &str) -> bool {
     let plain = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit();
     let stem = name.split('.').next().unwrap_or_default();
     let numbered = |prefix: &str| {
-        stem.strip_prefix(prefix).is_some_and(|n| n.len() == 1 && n.bytes().all(|b| b.is_ascii_digit()))
+        stem.strip_prefix(prefix)
+            .is_some_and(|n| n.len() == 1 && n.bytes().all(|b| b.is_ascii_digit()))
     };
-    let device = matches!(stem, "con" | "prn" | "aux" | "nul") || numbered("com") || numbered("lpt");
+    let device =
+        matches!(stem, "con" | "prn" | "aux" | "nul") || numbered("com") || numbered("lpt");
     bytes.len() <= 64
         && bytes.first().is_some_and(plain)
         && bytes.iter().all(|b| plain(b) || matches!(b, b'.' | b'_' | b'-'))
@@ -190,7 +194,9 @@ mod tests {
         for good in ["default", "work", "a", "2", "a.b-c_d", "console", "com10"] {
             assert!(is_account_name(good), "{good}");
         }
-        for bad in ["", "Work", ".hidden", "-x", "a/b", "con", "nul.txt", "com1", "lpt9.x", "ä", "a b"] {
+        for bad in
+            ["", "Work", ".hidden", "-x", "a/b", "con", "nul.txt", "com1", "lpt9.x", "ä", "a b"]
+        {
             assert!(!is_account_name(bad), "{bad}");
         }
         assert!(is_account_name(&"a".repeat(64)));
@@ -199,7 +205,8 @@ mod tests {
 
     #[test]
     fn names_and_logins_are_each_others_inverse() {
-        for (vendor, account) in [("openai", "default"), ("openai", "work"), ("sandbox", "x.json")] {
+        for (vendor, account) in [("openai", "default"), ("openai", "work"), ("sandbox", "x.json")]
+        {
             let file = format!("{}.json", name(vendor, account));
             assert_eq!(login_of(&file), Some((vendor.to_owned(), account.to_owned())));
         }
@@ -212,7 +219,9 @@ mod tests {
         let (data, state) = (dir.path().join("d"), dir.path().join("s"));
         let first = Store::open(&data, &state).expect("opens");
         match Store::open(&data, &state) {
-            Err(OpenError::Held { holder, .. }) => assert_eq!(holder, Some(std::process::id().to_string())),
+            Err(OpenError::Held { holder, .. }) => {
+                assert_eq!(holder, Some(std::process::id().to_string()))
+            }
             other => panic!("{other:?}"),
         }
         drop(first);

@@ -68,10 +68,7 @@ pub fn start(log: &Log, log_dir: &Path) -> io::Result<Guard> {
         .with_filter(filter.and(cap()));
     tracing::subscriber::set_global_default(tracing_subscriber::registry().with(lines))
         .map_err(io::Error::other)?;
-    Ok(Guard {
-        _worker: worker,
-        filter: handle,
-    })
+    Ok(Guard { _worker: worker, filter: handle })
 }
 
 fn queue(writer: impl Write + Send + 'static) -> (NonBlocking, WorkerGuard) {
@@ -94,9 +91,7 @@ fn daily_files(dir: &Path, keep_days: usize) -> io::Result<RollingFileAppender> 
 }
 
 fn filter(level: &str) -> io::Result<EnvFilter> {
-    let wanted = std::env::var("RUST_LOG")
-        .ok()
-        .filter(|filter| !filter.is_empty());
+    let wanted = std::env::var("RUST_LOG").ok().filter(|filter| !filter.is_empty());
     EnvFilter::try_new(wanted.as_deref().unwrap_or(level)).map_err(io::Error::other)
 }
 
@@ -131,11 +126,7 @@ impl Destination {
         let managed = ["JOURNAL_STREAM", "NOTIFY_SOCKET", "XPC_SERVICE_NAME"]
             .iter()
             .any(|name| variable(name).is_some_and(|value| !value.is_empty() && value != "0"));
-        if managed || terminal {
-            Self::Stderr
-        } else {
-            Self::Files
-        }
+        if managed || terminal { Self::Stderr } else { Self::Files }
     }
 }
 
@@ -148,32 +139,20 @@ mod tests {
     fn a_manager_or_a_terminal_gets_the_lines_and_nobody_else() {
         let choose = |variables: &[(&str, &str)], terminal| {
             let find = |name: &str| {
-                variables
-                    .iter()
-                    .find(|(n, _)| *n == name)
-                    .map(|(_, v)| (*v).to_owned())
+                variables.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned())
             };
             Destination::choose(find, terminal)
         };
         assert_eq!(choose(&[], false), Destination::Files);
         assert_eq!(choose(&[], true), Destination::Stderr);
-        assert_eq!(
-            choose(&[("JOURNAL_STREAM", "8:1")], false),
-            Destination::Stderr
-        );
-        assert_eq!(
-            choose(&[("XPC_SERVICE_NAME", "0")], false),
-            Destination::Files
-        );
+        assert_eq!(choose(&[("JOURNAL_STREAM", "8:1")], false), Destination::Stderr);
+        assert_eq!(choose(&[("XPC_SERVICE_NAME", "0")], false), Destination::Files);
         assert_eq!(
             choose(&[("XPC_SERVICE_NAME", "org.example.valetkey")], false),
             Destination::Stderr
         );
         assert_eq!(
-            choose(
-                &[("NOTIFY_SOCKET", "/run/n"), ("VALETKEY_LOG_TO", "file")],
-                false
-            ),
+            choose(&[("NOTIFY_SOCKET", "/run/n"), ("VALETKEY_LOG_TO", "file")], false),
             Destination::Files
         );
     }
@@ -223,11 +202,6 @@ mod tests {
             .expect("one file")
             .expect("readable")
             .path();
-        assert_eq!(
-            paths::mode_of(&file).unwrap_or(0o600),
-            0o600,
-            "{}",
-            file.display()
-        );
+        assert_eq!(paths::mode_of(&file).unwrap_or(0o600), 0o600, "{}", file.display());
     }
 }

@@ -94,11 +94,7 @@ impl Audit {
         let (queue, jobs) = mpsc::channel(QUEUE_ENTRIES);
         let lost = Arc::new(AtomicU64::new(0));
         tokio::spawn(write(jobs, files, lost.clone(), clock));
-        Ok(Self {
-            queue,
-            lost,
-            dir: dir.into(),
-        })
+        Ok(Self { queue, lost, dir: dir.into() })
     }
 
     /// Adds an entry. Never waits and never fails: where the queue is full the entry is lost, and the
@@ -191,10 +187,7 @@ fn append(lines: &mut Vec<u8>, entry: &Entry) {
 fn gap(at: Timestamp, count: u64) -> Entry {
     Entry {
         at,
-        client: ClientId {
-            pid: Some(std::process::id()),
-            ..ClientId::default()
-        },
+        client: ClientId { pid: Some(std::process::id()), ..ClientId::default() },
         method: "audit".to_owned(),
         vendor: None,
         account: None,
@@ -211,11 +204,7 @@ mod tests {
     fn entry(number: u64) -> Entry {
         Entry {
             at: Timestamp(number),
-            client: ClientId {
-                pid: Some(7),
-                uid: Some(8),
-                exe: Some("/bin/x".into()),
-            },
+            client: ClientId { pid: Some(7), uid: Some(8), exe: Some("/bin/x".into()) },
             method: "token".into(),
             vendor: Some("openai".into()),
             account: Some("default".into()),
@@ -234,10 +223,7 @@ mod tests {
         drop(audit);
         let audit = Audit::open(dir.path(), Clock::System).unwrap();
         audit.record(entry(1000));
-        assert_eq!(
-            audit.tail(5000).await.unwrap(),
-            (0..=1000).map(entry).collect::<Vec<_>>()
-        );
+        assert_eq!(audit.tail(5000).await.unwrap(), (0..=1000).map(entry).collect::<Vec<_>>());
     }
 
     #[tokio::test]
@@ -265,10 +251,7 @@ mod tests {
         std::fs::remove_dir_all(&kept).unwrap();
         std::fs::write(&kept, "in the way").unwrap();
         let (queue, jobs) = mpsc::channel(8);
-        let failing = Audit {
-            queue,
-            ..audit.clone()
-        };
+        let failing = Audit { queue, ..audit.clone() };
         let files = Files::broken(&kept);
         tokio::spawn(write(jobs, files, failing.lost.clone(), Clock::System));
         failing.record(entry(1));

@@ -43,10 +43,7 @@ impl Peer {
 
 impl From<Credentials> for Peer {
     fn from(credentials: Credentials) -> Self {
-        Self {
-            pid: credentials.pid,
-            uid: credentials.uid,
-        }
+        Self { pid: credentials.pid, uid: credentials.uid }
     }
 }
 
@@ -58,36 +55,15 @@ mod tests {
     fn only_our_own_user_is_us() {
         let uid = process::own_uid();
         assert!(Peer { pid: None, uid }.is_me());
-        assert!(
-            !Peer {
-                pid: None,
-                uid: Some(uid.unwrap_or(0) + 1)
-            }
-            .is_me()
-        );
-        assert_eq!(
-            Peer {
-                pid: Some(1),
-                uid: None
-            }
-            .is_me(),
-            uid.is_none()
-        );
+        assert!(!Peer { pid: None, uid: Some(uid.unwrap_or(0) + 1) }.is_me());
+        assert_eq!(Peer { pid: Some(1), uid: None }.is_me(), uid.is_none());
     }
 
     #[test]
     fn a_living_process_has_a_program() {
-        let me = Peer {
-            pid: Some(std::process::id()),
-            uid: None,
-        };
+        let me = Peer { pid: Some(std::process::id()), uid: None };
         if let Some(exe) = me.exe() {
-            assert_eq!(
-                exe,
-                std::env::current_exe()
-                    .expect("we have one")
-                    .to_string_lossy()
-            );
+            assert_eq!(exe, std::env::current_exe().expect("we have one").to_string_lossy());
         }
         assert_eq!(Peer::default().exe(), None);
     }

@@ -24,45 +24,24 @@ pub(super) fn run(context: &Context, verb: &args::Accounts) -> Done {
 }
 
 fn list(context: &Context, verb: &AccountsList) -> Done {
-    let params = crate::rpc::AccountsList {
-        vendor: verb.vendor.clone(),
-    };
+    let params = crate::rpc::AccountsList { vendor: verb.vendor.clone() };
     if verb.json {
         return raw(context, "accounts.list", &params);
     }
     let answer: Accounts = context.client()?.call("accounts.list", &params)?;
     if answer.accounts.is_empty() {
-        return Ok(say(
-            "No account is known; `valetkey login` makes the first.",
-        )?);
+        return Ok(say("No account is known; `valetkey login` makes the first.")?);
     }
     let now = Clock::System.now();
-    let rows: Vec<Row> = answer
-        .accounts
-        .iter()
-        .map(|account| Row::of(account, now))
-        .collect();
+    let rows: Vec<Row> = answer.accounts.iter().map(|account| Row::of(account, now)).collect();
     let wide = |cell: fn(&Row) -> &str| {
-        rows.iter()
-            .map(|row| cell(row).chars().count())
-            .max()
-            .unwrap_or(0)
+        rows.iter().map(|row| cell(row).chars().count()).max().unwrap_or(0)
     };
     let (names, people) = (wide(|row| &row.name), wide(|row| &row.person));
     for (index, row) in rows.iter().enumerate() {
         // The daemon lists the current account first.
-        let (mark, style) = if index == 0 {
-            ("*", STRONG)
-        } else {
-            (" ", anstyle::Style::new())
-        };
-        let Row {
-            name,
-            person,
-            state,
-            end,
-            state_style,
-        } = row;
+        let (mark, style) = if index == 0 { ("*", STRONG) } else { (" ", anstyle::Style::new()) };
+        let Row { name, person, state, end, state_style } = row;
         say(format_args!(
             "{GOOD}{mark}{GOOD:#} {style}{name:names$}{style:#}  {person:people$}  {state_style}{state:14}{state_style:#}  {FAINT}{end}{FAINT:#}"
         ))?;
@@ -83,10 +62,7 @@ impl Row {
         let (state, state_style) = status::state_in_words(account);
         Self {
             name: account.account.clone(),
-            person: account
-                .account_email
-                .as_deref()
-                .map_or_else(|| "-".to_owned(), plain),
+            person: account.account_email.as_deref().map_or_else(|| "-".to_owned(), plain),
             state,
             state_style,
             end: account
@@ -98,10 +74,8 @@ impl Row {
 }
 
 fn choose(context: &Context, verb: &AccountsUse) -> Done {
-    let params = crate::rpc::AccountsUse {
-        vendor: verb.vendor.clone(),
-        account: verb.account.clone(),
-    };
+    let params =
+        crate::rpc::AccountsUse { vendor: verb.vendor.clone(), account: verb.account.clone() };
     if verb.json {
         return raw(context, "accounts.use", &params);
     }
@@ -115,9 +89,5 @@ fn choose(context: &Context, verb: &AccountsUse) -> Done {
 
 fn raw(context: &Context, method: &str, params: &impl Serialize) -> Done {
     let params = to_raw_value(params).map_err(io::Error::from)?;
-    Ok(output::json(&context.client()?.call_raw(
-        method,
-        &params,
-        &mut |_, _| {},
-    )?)?)
+    Ok(output::json(&context.client()?.call_raw(method, &params, &mut |_, _| {})?)?)
 }

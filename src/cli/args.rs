@@ -13,12 +13,7 @@ use crate::rpc::Which;
 /// A daemon keeps the login, refreshes it and lends short-lived access tokens to your programs. Sign in
 /// once with `valetkey login`; whatever needs a token asks `valetkey token`.
 #[derive(Debug, Parser)]
-#[command(
-    name = "valetkey",
-    version,
-    arg_required_else_help = true,
-    max_term_width = 100
-)]
+#[command(name = "valetkey", version, arg_required_else_help = true, max_term_width = 100)]
 #[command(after_help = "Examples:
   valetkey demo                     see it work, offline, in a few seconds
   valetkey login                    sign in with your browser
@@ -92,10 +87,7 @@ pub(crate) struct Target {
 
 impl Target {
     pub(crate) fn which(&self) -> Which {
-        Which {
-            vendor: self.vendor.clone(),
-            account: self.account.clone(),
-        }
+        Which { vendor: self.vendor.clone(), account: self.account.clone() }
     }
 }
 
@@ -335,24 +327,15 @@ mod tests {
 
     #[test]
     fn every_visible_verb_teaches_by_example() {
-        for verb in Args::command()
-            .get_subcommands()
-            .filter(|verb| verb.get_name() != "help")
-        {
-            assert!(
-                verb.get_after_help().is_some(),
-                "{} has no example",
-                verb.get_name()
-            );
+        for verb in Args::command().get_subcommands().filter(|verb| verb.get_name() != "help") {
+            assert!(verb.get_after_help().is_some(), "{} has no example", verb.get_name());
         }
     }
 
     #[test]
     fn accounts_alone_lists() {
         let args = Args::try_parse_from(["valetkey", "accounts", "--json"]).expect("it parses");
-        let Verb::Accounts(accounts) = args.verb else {
-            panic!("another verb")
-        };
+        let Verb::Accounts(accounts) = args.verb else { panic!("another verb") };
         assert!(accounts.action.is_none() && accounts.list.json);
     }
 
@@ -367,10 +350,9 @@ mod tests {
 
     #[test]
     fn global_flags_stand_before_or_after_the_verb() {
-        for words in [
-            ["valetkey", "--socket", "/s", "status"],
-            ["valetkey", "status", "--socket", "/s"],
-        ] {
+        for words in
+            [["valetkey", "--socket", "/s", "status"], ["valetkey", "status", "--socket", "/s"]]
+        {
             let args = Args::try_parse_from(words).expect("it parses");
             assert_eq!(args.global.socket.as_deref(), Some("/s"));
         }

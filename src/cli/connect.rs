@@ -21,12 +21,8 @@ const START_TIME_MAX: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// The variables that point a daemon elsewhere than an installed service would look.
-const OVERRIDES: [&str; 4] = [
-    "VALETKEY_CONFIG",
-    "VALETKEY_DATA_DIR",
-    "VALETKEY_STATE_DIR",
-    "VALETKEY_SOCKET",
-];
+const OVERRIDES: [&str; 4] =
+    ["VALETKEY_CONFIG", "VALETKEY_DATA_DIR", "VALETKEY_STATE_DIR", "VALETKEY_SOCKET"];
 
 /// What every verb starts from.
 pub(crate) struct Context {
@@ -46,9 +42,7 @@ impl Context {
         }
         // A file that does not parse must not keep a client from the daemon that runs well on what it
         // read before; whoever starts a daemon on it is told what is wrong.
-        let socket = Config::load(&paths.config_file)
-            .ok()
-            .and_then(|config| config.daemon.socket);
+        let socket = Config::load(&paths.config_file).ok().and_then(|config| config.daemon.socket);
         Ok(with_socket(paths, socket))
     }
 
@@ -56,11 +50,7 @@ impl Context {
     pub(crate) fn paths_and_config(&self) -> Result<(Paths, Config), Failure> {
         let paths = self.named_paths()?;
         let config = Config::load(&paths.config_file)?;
-        let socket = config
-            .daemon
-            .socket
-            .clone()
-            .filter(|_| self.global.socket.is_none());
+        let socket = config.daemon.socket.clone().filter(|_| self.global.socket.is_none());
         Ok((with_socket(paths, socket), config))
     }
 
@@ -106,10 +96,9 @@ impl Context {
             Client::connect(&socket).is_ok()
         }) {
             Ok(_daemon) => connect_soon(&paths.socket),
-            Err(StartError::Exited {
-                status: Some(EXIT_ALREADY_RUNNING),
-                ..
-            }) => connect_soon(&paths.socket),
+            Err(StartError::Exited { status: Some(EXIT_ALREADY_RUNNING), .. }) => {
+                connect_soon(&paths.socket)
+            }
             Err(error) => Err(not_started(&error)),
         }
     }
@@ -118,19 +107,14 @@ impl Context {
     fn is_ordinary(&self) -> bool {
         self.global.socket.is_none()
             && self.global.config.is_none()
-            && OVERRIDES
-                .iter()
-                .all(|name| std::env::var_os(name).is_none())
+            && OVERRIDES.iter().all(|name| std::env::var_os(name).is_none())
     }
 }
 
 /// This very program, as other processes of it are started.
 pub(crate) fn this_program() -> Result<PathBuf, Failure> {
     std::env::current_exe().map_err(|error| {
-        Failure::new(
-            Exit::Failed,
-            format!("this program cannot find its own file: {error}"),
-        )
+        Failure::new(Exit::Failed, format!("this program cannot find its own file: {error}"))
     })
 }
 
@@ -157,12 +141,7 @@ fn not_started(error: &StartError) -> Failure {
 /// instance lock sees to that.
 fn take_turn(path: PathBuf) -> Option<File> {
     paths::create_private_dir(path.parent()?).ok()?;
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(path)
-        .ok()?;
+    let file = File::options().create(true).truncate(false).write(true).open(path).ok()?;
     let (locked, got) = channel();
     std::thread::spawn(move || locked.send(file.lock().map(|()| file)));
     got.recv_timeout(2 * START_TIME_MAX).ok()?.ok()
@@ -198,26 +177,11 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("config.toml");
         std::fs::write(&file, "[daemon]\nsocket = \"/from-file\"").expect("written");
-        assert_eq!(
-            context(None, file.clone()).paths().expect("paths").socket,
-            "/from-file"
-        );
-        assert_eq!(
-            context(Some("/flag"), file.clone())
-                .paths()
-                .expect("paths")
-                .socket,
-            "/flag"
-        );
+        assert_eq!(context(None, file.clone()).paths().expect("paths").socket, "/from-file");
+        assert_eq!(context(Some("/flag"), file.clone()).paths().expect("paths").socket, "/flag");
         std::fs::write(&file, "nonsense").expect("written");
         assert!(context(None, file.clone()).paths().is_ok());
-        assert_eq!(
-            context(None, file)
-                .paths_and_config()
-                .expect_err("a daemon minds")
-                .code(),
-            2
-        );
+        assert_eq!(context(None, file).paths_and_config().expect_err("a daemon minds").code(), 2);
     }
 
     #[test]
@@ -233,10 +197,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("run/start.lock");
         let first = take_turn(path.clone()).expect("nobody else");
-        let other = File::options()
-            .write(true)
-            .open(&path)
-            .expect("it is there");
+        let other = File::options().write(true).open(&path).expect("it is there");
         assert!(other.try_lock().is_err(), "the first still has it");
         drop(first);
         assert!(take_turn(path).is_some());

@@ -24,12 +24,7 @@ use stage::Stage;
 pub(super) fn run() -> Done {
     let interrupted = Arc::new(AtomicBool::new(false));
     signal_hook::flag::register(signal_hook::consts::SIGINT, Arc::clone(&interrupted)).map_err(
-        |error| {
-            Failure::new(
-                Exit::Failed,
-                format!("Ctrl-C could not be listened for: {error}"),
-            )
-        },
+        |error| Failure::new(Exit::Failed, format!("Ctrl-C could not be listened for: {error}")),
     )?;
     let outcome = story();
     // Ctrl-C reaches the processes of the demo as well; what fails because of it is no finding.
@@ -45,10 +40,7 @@ fn story() -> Done {
     say(format_args!(
         "\n{STRONG}valetkey demo{STRONG:#}  {FAINT}real processes in a private folder; each line was checked as it happened{FAINT:#}\n"
     ))?;
-    let mut demo = Demo {
-        stage: Stage::set()?,
-        checks: 0,
-    };
+    let mut demo = Demo { stage: Stage::set()?, checks: 0 };
     demo.start()?;
     demo.sign_in()?;
     demo.two_agents()?;
@@ -79,10 +71,7 @@ impl Demo {
         let log = self.stage.keep();
         Err(Failure::new(
             Exit::Failed,
-            format!(
-                "the demo found that this does not hold: {what}; seen: {}",
-                seen()
-            ),
+            format!("the demo found that this does not hold: {what}; seen: {}", seen()),
         )
         .hint(format!("the folder is kept for a look: {}", log.display())))
     }
@@ -93,9 +82,8 @@ impl Demo {
         callers: usize,
         params: &(dyn Fn() -> TokenParams + Sync),
     ) -> Result<Vec<TokenResult>, Failure> {
-        let mut clients: Vec<Client> = (0..callers)
-            .map(|_| self.stage.client())
-            .collect::<Result<_, _>>()?;
+        let mut clients: Vec<Client> =
+            (0..callers).map(|_| self.stage.client()).collect::<Result<_, _>>()?;
         let together = Barrier::new(callers);
         let answers: Vec<Result<TokenResult, CallError>> = std::thread::scope(|scope| {
             let ask = |client| {
@@ -105,19 +93,10 @@ impl Demo {
                     Client::call(client, "token", &params())
                 }
             };
-            let threads: Vec<_> = clients
-                .iter_mut()
-                .map(|client| scope.spawn(ask(client)))
-                .collect();
-            let lost = || {
-                Err(CallError::Garbled(
-                    "a caller's thread ended badly".to_owned(),
-                ))
-            };
-            threads
-                .into_iter()
-                .map(|thread| thread.join().unwrap_or_else(|_| lost()))
-                .collect()
+            let threads: Vec<_> =
+                clients.iter_mut().map(|client| scope.spawn(ask(client))).collect();
+            let lost = || Err(CallError::Garbled("a caller's thread ended badly".to_owned()));
+            threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| lost())).collect()
         });
         Ok(answers.into_iter().collect::<Result<_, _>>()?)
     }
@@ -128,12 +107,8 @@ impl Demo {
             one.generation == first.generation
                 && one.access_token.matches(first.access_token.expose())
         });
-        let generations = || {
-            lent.iter()
-                .map(|one| one.generation.to_string())
-                .collect::<Vec<_>>()
-                .join(", ")
-        };
+        let generations =
+            || lent.iter().map(|one| one.generation.to_string()).collect::<Vec<_>>().join(", ");
         self.check("all callers get the same token", same, || {
             format!("generations {}", generations())
         })
@@ -142,26 +117,17 @@ impl Demo {
 
 /// What came of a call, without what it lent.
 fn outcome(answer: Result<TokenResult, CallError>) -> String {
-    answer.map_or_else(
-        |error| error.to_string(),
-        |lent| format!("token {}", lent.generation),
-    )
+    answer.map_or_else(|error| error.to_string(), |lent| format!("token {}", lent.generation))
 }
 
 fn told(what: &str, detail: &str) -> Done {
-    say(format_args!(
-        "  {GOOD}✓{GOOD:#} {STRONG}{what}{STRONG:#}\n    {FAINT}{detail}{FAINT:#}"
-    ))?;
+    say(format_args!("  {GOOD}✓{GOOD:#} {STRONG}{what}{STRONG:#}\n    {FAINT}{detail}{FAINT:#}"))?;
     Ok(())
 }
 
 /// Something that moves while a step takes its time; nothing where nobody sees it.
 fn spinner(what: &'static str) -> ProgressBar {
-    let bar = if is_seen() {
-        ProgressBar::new_spinner()
-    } else {
-        ProgressBar::hidden()
-    };
+    let bar = if is_seen() { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
     bar.enable_steady_tick(Duration::from_millis(100));
     // A step that fails takes it off the screen as well.
     bar.with_finish(ProgressFinish::AndClear).with_message(what)

@@ -34,29 +34,17 @@ pub(crate) struct Failure {
 
 impl Failure {
     pub(crate) fn new(exit: Exit, sentence: impl Into<String>) -> Self {
-        Self {
-            exit: exit as u8,
-            sentence: Some(sentence.into()),
-            hint: None,
-        }
+        Self { exit: exit as u8, sentence: Some(sentence.into()), hint: None }
     }
 
     /// Ends with this exit code and no further word.
     pub(crate) fn silent(exit: Exit) -> Self {
-        Self {
-            exit: exit as u8,
-            sentence: None,
-            hint: None,
-        }
+        Self { exit: exit as u8, sentence: None, hint: None }
     }
 
     /// Ends with an exit code that is not of our table.
     pub(crate) fn with_code(code: u8, sentence: impl Into<String>) -> Self {
-        Self {
-            exit: code,
-            sentence: Some(sentence.into()),
-            hint: None,
-        }
+        Self { exit: code, sentence: Some(sentence.into()), hint: None }
     }
 
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -109,15 +97,9 @@ impl From<RpcError> for Failure {
         let failure = Self::new(exit_of(error.kind()), error.message);
         let usual = match error.data.kind {
             Kind::LoginRequired => Some("run `valetkey login`".to_owned()),
-            _ => error
-                .data
-                .retry_after
-                .map(|secs| format!("try again in {secs} s")),
+            _ => error.data.retry_after.map(|secs| format!("try again in {secs} s")),
         };
-        Self {
-            hint: error.data.hint.or(usual),
-            ..failure
-        }
+        Self { hint: error.data.hint.or(usual), ..failure }
     }
 }
 
@@ -125,11 +107,8 @@ impl From<CallError> for Failure {
     fn from(error: CallError) -> Self {
         match error {
             CallError::Refused(error) => error.into(),
-            other => Self::new(
-                Exit::Unreachable,
-                format!("the daemon did not answer: {other}"),
-            )
-            .hint("`valetkey paths` shows where its log is"),
+            other => Self::new(Exit::Unreachable, format!("the daemon did not answer: {other}"))
+                .hint("`valetkey paths` shows where its log is"),
         }
     }
 }
@@ -183,13 +162,7 @@ mod tests {
     #[test]
     fn the_daemons_own_hint_beats_the_usual_one() {
         let error = RpcError::new(Kind::LoginRequired, "Nobody is signed in.");
-        assert_eq!(
-            Failure::from(error.clone()).hint.as_deref(),
-            Some("run `valetkey login`")
-        );
-        assert_eq!(
-            Failure::from(error.hint("ask Ann")).hint.as_deref(),
-            Some("ask Ann")
-        );
+        assert_eq!(Failure::from(error.clone()).hint.as_deref(), Some("run `valetkey login`"));
+        assert_eq!(Failure::from(error.hint("ask Ann")).hint.as_deref(), Some("ask Ann"));
     }
 }

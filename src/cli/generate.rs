@@ -19,10 +19,7 @@ pub(super) fn man(verb: &Man) -> Done {
         let written = std::fs::create_dir_all(dir)
             .and_then(|()| clap_mangen::generate_to(Args::command(), dir));
         return written.map_err(|error| {
-            Failure::new(
-                Exit::Failed,
-                format!("cannot write into {}: {error}", dir.display()),
-            )
+            Failure::new(Exit::Failed, format!("cannot write into {}: {error}", dir.display()))
         });
     }
     let mut page = Vec::new();
@@ -37,16 +34,8 @@ mod tests {
     #[test]
     fn each_verb_gets_its_page() {
         let folder = tempfile::tempdir().expect("a folder");
-        man(&Man {
-            dir: Some(folder.path().to_owned()),
-        })
-        .expect("written");
-        for page in [
-            "valetkey.1",
-            "valetkey-login.1",
-            "valetkey-token.1",
-            "valetkey-demo.1",
-        ] {
+        man(&Man { dir: Some(folder.path().to_owned()) }).expect("written");
+        for page in ["valetkey.1", "valetkey-login.1", "valetkey-token.1", "valetkey-demo.1"] {
             assert!(folder.path().join(page).is_file(), "{page}");
         }
     }

@@ -47,11 +47,7 @@ pub(super) fn run(context: &Context, verb: &Login) -> Done {
         return Ok(());
     }
     let sandbox = is_sandbox(context, &before.vendor);
-    note(if sandbox {
-        "This is the sandbox: no real account is used."
-    } else {
-        NOTICE
-    })?;
+    note(if sandbox { "This is the sandbox: no real account is used." } else { NOTICE })?;
     let started = start(&mut client, verb)?;
     // From here on Ctrl-C has something to cancel.
     let interrupted = watch_interrupts()?;
@@ -68,10 +64,7 @@ fn is_sandbox(context: &Context, vendor: &str) -> bool {
         .ok()
         .and_then(|paths| Config::load(&paths.config_file).ok())
         .unwrap_or_default();
-    config
-        .vendors
-        .get(vendor)
-        .is_some_and(|vendor| vendor.kind == VendorKind::Sandbox)
+    config.vendors.get(vendor).is_some_and(|vendor| vendor.kind == VendorKind::Sandbox)
 }
 
 /// Starts the login, asking for the person's consent where none is on record.
@@ -79,11 +72,7 @@ fn start(client: &mut crate::rpc::client::Client, verb: &Login) -> Result<LoginS
     let mut params = LoginStart {
         vendor: verb.target.vendor.clone(),
         account: verb.target.account.clone(),
-        method: if verb.device {
-            LoginMethod::Device
-        } else {
-            LoginMethod::Browser
-        },
+        method: if verb.device { LoginMethod::Device } else { LoginMethod::Browser },
         consent: verb.yes,
         replace: verb.force,
     };
@@ -110,20 +99,14 @@ fn start(client: &mut crate::rpc::client::Client, verb: &Login) -> Result<LoginS
         .hint("run `valetkey login` on a terminal, or accept it with `valetkey login --yes`"));
     }
     if !accepted()? {
-        return Err(Failure::new(
-            Exit::Failed,
-            "nothing was done: the notice was not accepted",
-        ));
+        return Err(Failure::new(Exit::Failed, "nothing was done: the notice was not accepted"));
     }
     params.consent = true;
     Ok(client.call("login.start", &params)?)
 }
 
 fn accepted() -> io::Result<bool> {
-    write!(
-        anstream::stderr(),
-        "\nContinue and accept? {FAINT}[y/N]{FAINT:#} "
-    )?;
+    write!(anstream::stderr(), "\nContinue and accept? {FAINT}[y/N]{FAINT:#} ")?;
     io::stderr().flush()?;
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer)?;
@@ -138,10 +121,7 @@ fn watch_interrupts() -> Result<Arc<AtomicBool>, Failure> {
     let interrupted = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         signal_hook::flag::register(signal, Arc::clone(&interrupted)).map_err(|error| {
-            Failure::new(
-                Exit::Failed,
-                format!("Ctrl-C could not be listened for: {error}"),
-            )
+            Failure::new(Exit::Failed, format!("Ctrl-C could not be listened for: {error}"))
         })?;
     }
     Ok(interrupted)
@@ -159,10 +139,7 @@ enum Event {
 fn listen(context: &Context, started: &LoginStarted) -> Result<Receiver<Event>, Failure> {
     let (tell, events) = channel();
     let mut waiting = context.client()?;
-    let params = LoginWait {
-        login_id: started.login_id.clone(),
-        timeout: None,
-    };
+    let params = LoginWait { login_id: started.login_id.clone(), timeout: None };
     let daemon = tell.clone();
     std::thread::spawn(move || {
         loop {
@@ -185,11 +162,7 @@ fn read_pasted(tell: &Sender<Event>) {
     use std::io::Read as _;
     loop {
         let mut line = String::new();
-        match io::stdin()
-            .lock()
-            .take(PASTE_BYTES_MAX)
-            .read_line(&mut line)
-        {
+        match io::stdin().lock().take(PASTE_BYTES_MAX).read_line(&mut line) {
             Ok(0) | Err(_) => return,
             Ok(_) if line.trim().is_empty() => {}
             Ok(_) => {
@@ -212,12 +185,8 @@ fn wait(
     loop {
         if interrupted.load(Ordering::Relaxed) {
             waiting.end();
-            let cancelled: Result<LoginPoll, _> = client.call(
-                "login.cancel",
-                &LoginId {
-                    login_id: started.login_id.clone(),
-                },
-            );
+            let cancelled: Result<LoginPoll, _> =
+                client.call("login.cancel", &LoginId { login_id: started.login_id.clone() });
             // The other connection may have told of the end before Ctrl-C did.
             return match cancelled {
                 Ok(poll) if poll.login == LoginProgress::Complete => Ok(poll),
@@ -230,10 +199,7 @@ fn wait(
                 return Ok((*answer)?);
             }
             Ok(Event::Pasted(redirect_url)) => {
-                let params = LoginComplete {
-                    login_id: started.login_id.clone(),
-                    redirect_url,
-                };
+                let params = LoginComplete { login_id: started.login_id.clone(), redirect_url };
                 match client.call::<_, LoginPoll>("login.complete", &params) {
                     Ok(poll) if poll.login != LoginProgress::Pending => {
                         waiting.end();
@@ -267,11 +233,10 @@ fn finish(outcome: &LoginPoll) -> Done {
             Some(error) => error.clone().into(),
             None => Failure::new(Exit::Failed, "the login failed"),
         }),
-        LoginProgress::Expired => Err(Failure::new(
-            Exit::Failed,
-            "nobody finished the login in time",
-        )
-        .hint("run `valetkey login` again")),
+        LoginProgress::Expired => {
+            Err(Failure::new(Exit::Failed, "nobody finished the login in time")
+                .hint("run `valetkey login` again"))
+        }
         LoginProgress::Cancelled | LoginProgress::Pending => Err(Failure::new(
             Exit::Failed,
             "the login was cancelled: a later one or a logout took its place",

@@ -20,9 +20,7 @@ pub(super) fn run(context: &Context, verb: &Logout) -> Done {
         "{GOOD}Signed out{GOOD:#} of {which}; nothing of the login is left on this machine."
     ))?;
     match (verb.no_revoke, answer.revoked) {
-        (true, _) => say(format_args!(
-            "{FAINT}The issuer was not asked to revoke it.{FAINT:#}"
-        ))?,
+        (true, _) => say(format_args!("{FAINT}The issuer was not asked to revoke it.{FAINT:#}"))?,
         (false, true) => say(format_args!("{FAINT}The issuer has revoked it.{FAINT:#}"))?,
         (false, false) => say(format_args!(
             "{WARN}The issuer did not confirm that it revoked it;{WARN:#} what was lent may live until its end."

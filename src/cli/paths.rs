@@ -31,8 +31,5 @@ pub(super) fn run(context: &Context, verb: &Paths) -> Done {
     for (name, path) in files {
         say(format_args!("{FAINT}{name:12}{FAINT:#}{}", path.display()))?;
     }
-    Ok(say(format_args!(
-        "{FAINT}{:12}{FAINT:#}{}",
-        "socket", paths.socket
-    ))?)
+    Ok(say(format_args!("{FAINT}{:12}{FAINT:#}{}", "socket", paths.socket))?)
 }

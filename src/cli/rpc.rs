@@ -16,11 +16,7 @@ use super::output;
 const PARAMS_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 pub(super) fn run(context: &Context, verb: &Rpc) -> Done {
-    let text = if verb.params == "-" {
-        from_stdin()?
-    } else {
-        verb.params.clone()
-    };
+    let text = if verb.params == "-" { from_stdin()? } else { verb.params.clone() };
     let params = RawValue::from_string(text).map_err(|error| {
         Failure::new(Exit::Usage, format!("the parameters are not JSON: {error}"))
             .hint("quote them for the shell, as in: valetkey rpc status '{\"account\": \"work\"}'")

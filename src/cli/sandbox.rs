@@ -11,10 +11,8 @@ use super::failure::{Exit, Failure};
 use super::output::{FAINT, GOOD, STRONG, say};
 
 pub(super) fn run(verb: &args::Sandbox) -> Done {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
             Failure::new(Exit::Failed, format!("no runtime could be made: {error}"))
         })?;
     runtime.block_on(async {
@@ -59,10 +57,7 @@ fn announce(url: &str, verb: &args::Sandbox) -> io::Result<()> {
             format!("curl {url}/_sandbox/faults --json '{{\"on\": \"refresh\", \"status\": 503}}'"),
             "the next refresh fails",
         ),
-        (
-            format!("curl -X POST {url}/_sandbox/revoke_access"),
-            "every living token is refused",
-        ),
+        (format!("curl -X POST {url}/_sandbox/revoke_access"), "every living token is refused"),
     ] {
         say(format_args!("  {command}  {FAINT}# {about}{FAINT:#}"))?;
     }

@@ -14,12 +14,7 @@ pub(super) fn run(context: &Context, verb: &Serve) -> Done {
     }
     let (paths, config) = context.paths_and_config()?;
     let config_path = paths.config_file.clone();
-    daemon::serve(ServeOptions {
-        paths,
-        config_path,
-        config,
-    })
-    .map_err(|error| {
+    daemon::serve(ServeOptions { paths, config_path, config }).map_err(|error| {
         if error.is_already_running() {
             let code = u8::try_from(EXIT_ALREADY_RUNNING).unwrap_or(Exit::Failed as u8);
             return Failure::with_code(code, error.to_string());

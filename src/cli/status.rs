@@ -20,14 +20,9 @@ const BAR_WIDTH: usize = 24;
 
 pub(super) fn run(context: &Context, verb: &args::Status) -> Done {
     let params = to_raw_value(&verb.target.which()).map_err(io::Error::from)?;
-    let answer: Box<RawValue> = context
-        .client()?
-        .call_raw("status", &params, &mut |_, _| {})?;
+    let answer: Box<RawValue> = context.client()?.call_raw("status", &params, &mut |_, _| {})?;
     let status: Status = serde_json::from_str(answer.get()).map_err(|error| {
-        Failure::new(
-            Exit::Failed,
-            format!("the daemon's answer is not a status: {error}"),
-        )
+        Failure::new(Exit::Failed, format!("the daemon's answer is not a status: {error}"))
     })?;
     if verb.json {
         output::json(&answer)?;
@@ -36,11 +31,7 @@ pub(super) fn run(context: &Context, verb: &args::Status) -> Done {
             say(line)?;
         }
     }
-    if status.connected {
-        Ok(())
-    } else {
-        Err(Failure::silent(Exit::LoginRequired))
-    }
+    if status.connected { Ok(()) } else { Err(Failure::silent(Exit::LoginRequired)) }
 }
 
 /// How a login stands, in two words and their colour.
@@ -74,10 +65,9 @@ pub(super) fn lines(status: &Status, now: Timestamp) -> Vec<String> {
         fact("token", life(status, ends, now));
     }
     match (status.last_refresh_at, status.refresh_at) {
-        (Some(last), Some(next)) => fact(
-            "renewed",
-            format!("{}, next {}", moment(last, now), moment(next, now)),
-        ),
+        (Some(last), Some(next)) => {
+            fact("renewed", format!("{}, next {}", moment(last, now), moment(next, now)))
+        }
         (Some(last), None) => fact("renewed", moment(last, now)),
         (None, Some(next)) => fact("renewal", moment(next, now)),
         (None, None) => {}
@@ -86,10 +76,7 @@ pub(super) fn lines(status: &Status, now: Timestamp) -> Vec<String> {
         let at = moment(problem.at, now);
         fact(
             "problem",
-            format!(
-                "{WARN}{}{WARN:#} {FAINT}({at}){FAINT:#}",
-                plain(&problem.message)
-            ),
+            format!("{WARN}{}{WARN:#} {FAINT}({at}){FAINT:#}", plain(&problem.message)),
         );
     }
     let hint = match status.state {
@@ -176,11 +163,7 @@ mod tests {
             message: "The issuer\u{7} refused.".into(),
             at: NOW.shifted(-120_000),
         };
-        let status = Status {
-            state: State::LoginRequired,
-            last_error: Some(problem),
-            ..active()
-        };
+        let status = Status { state: State::LoginRequired, last_error: Some(problem), ..active() };
         let shown = shown(&status);
         assert_eq!(shown[4], "  problem  The issuer  refused. (2 minutes ago)");
         assert_eq!(
@@ -203,10 +186,7 @@ mod tests {
         };
         assert_eq!(
             shown(&status),
-            [
-                "● signed out  openai/default",
-                "  hint     run `valetkey login`"
-            ]
+            ["● signed out  openai/default", "  hint     run `valetkey login`"]
         );
     }
 }

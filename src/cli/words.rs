@@ -6,24 +6,14 @@ use crate::clock::Timestamp;
 
 /// A length of time in its largest fitting unit, as `9 days` or `40 seconds`.
 pub(crate) fn span(duration: Duration) -> String {
-    const UNITS: [(u64, &str); 4] = [
-        (86_400, "day"),
-        (3_600, "hour"),
-        (60, "minute"),
-        (1, "second"),
-    ];
+    const UNITS: [(u64, &str); 4] =
+        [(86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")];
     let secs = duration.as_secs();
     // Two of a unit before it is used, so that nobody reads "1 day" at 47 hours.
-    let (unit, name) = UNITS
-        .into_iter()
-        .find(|(unit, _)| secs >= 2 * unit)
-        .unwrap_or((1, "second"));
+    let (unit, name) =
+        UNITS.into_iter().find(|(unit, _)| secs >= 2 * unit).unwrap_or((1, "second"));
     let count = secs / unit;
-    if count == 1 {
-        format!("1 {name}")
-    } else {
-        format!("{count} {name}s")
-    }
+    if count == 1 { format!("1 {name}") } else { format!("{count} {name}s") }
 }
 
 /// A moment relative to `now`: `in 9 days`, `3 minutes ago`, `just now`.
@@ -40,15 +30,9 @@ pub(crate) fn moment(at: Timestamp, now: Timestamp) -> String {
 
 /// A bar of `width` characters, of which the share `full` (0 to 1) is filled, as its two parts.
 pub(crate) fn bar(full: f64, width: usize) -> (String, String) {
-    let full = if full.is_finite() {
-        full.clamp(0.0, 1.0)
-    } else {
-        0.0
-    };
+    let full = if full.is_finite() { full.clamp(0.0, 1.0) } else { 0.0 };
     // Counting up instead of casting: `as` would be silent about what does not fit.
-    let filled = (1..=width)
-        .filter(|n| share(*n, width) <= full + f64::EPSILON)
-        .count();
+    let filled = (1..=width).filter(|n| share(*n, width) <= full + f64::EPSILON).count();
     ("━".repeat(filled), "─".repeat(width - filled))
 }
 
@@ -60,11 +44,7 @@ fn share(part: usize, whole: usize) -> f64 {
 /// What is left of the life that began at `from` and ends at `to`, as a share of 0 to 1.
 pub(crate) fn life_left(from: Timestamp, to: Timestamp, now: Timestamp) -> f64 {
     let whole = to.since(from).as_secs_f64();
-    if whole > 0.0 {
-        (to.since(now).as_secs_f64() / whole).min(1.0)
-    } else {
-        0.0
-    }
+    if whole > 0.0 { (to.since(now).as_secs_f64() / whole).min(1.0) } else { 0.0 }
 }
 
 /// A foreign text without control characters and without those that turn the direction of writing, so
@@ -100,14 +80,8 @@ mod tests {
     #[test]
     fn moments_know_their_direction() {
         let now = Timestamp::from_secs(1_000_000);
-        assert_eq!(
-            moment(Timestamp::from_secs(1_000_000 + 9 * 86_400), now),
-            "in 9 days"
-        );
-        assert_eq!(
-            moment(Timestamp::from_secs(1_000_000 - 180), now),
-            "3 minutes ago"
-        );
+        assert_eq!(moment(Timestamp::from_secs(1_000_000 + 9 * 86_400), now), "in 9 days");
+        assert_eq!(moment(Timestamp::from_secs(1_000_000 - 180), now), "3 minutes ago");
         assert_eq!(moment(now.shifted(400), now), "just now");
     }
 

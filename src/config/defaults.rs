@@ -63,10 +63,7 @@ impl Default for Relay {
 
 impl Default for Log {
     fn default() -> Self {
-        Self {
-            level: "info".to_owned(),
-            keep_days: 7,
-        }
+        Self { level: "info".to_owned(), keep_days: 7 }
     }
 }
 
@@ -83,9 +80,7 @@ impl Vendor {
             // section 8.5). It is the id under which the issuer offers these flows to native apps.
             client_id: "app_EMoamEEZ73f0CkXaXp7hrann".to_owned(),
             originator: "valetkey".to_owned(),
-            scopes: ["openid", "profile", "email", "offline_access"]
-                .map(str::to_owned)
-                .to_vec(),
+            scopes: ["openid", "profile", "email", "offline_access"].map(str::to_owned).to_vec(),
             audience: None,
             // The two ports that the issuer's allow-list of redirect addresses holds.
             callback_ports: vec![1455, 1457],

@@ -57,12 +57,7 @@ impl<'t> Section<'t> {
         span: Range<usize>,
         known: &[&str],
     ) -> Result<Self, ConfigError> {
-        let section = Self {
-            source,
-            name,
-            table,
-            span,
-        };
+        let section = Self { source, name, table, span };
         for key in table.keys() {
             if !known.contains(&key.get_ref().as_ref()) {
                 return Err(section.unknown(key, known));
@@ -80,10 +75,7 @@ impl<'t> Section<'t> {
         };
         let message = match nearest(found, known) {
             Some(near) => format!("unknown key `{found}` {place}; did you mean `{near}`?"),
-            None => format!(
-                "unknown key `{found}` {place}; expected one of {}",
-                known.join(", ")
-            ),
+            None => format!("unknown key `{found}` {place}; expected one of {}", known.join(", ")),
         };
         self.source.wrong(key.span(), message)
     }
@@ -141,9 +133,7 @@ impl<'t> Section<'t> {
             return Ok(None);
         };
         let meant = value.get_ref().as_str().and_then(read);
-        meant
-            .map(Some)
-            .ok_or_else(|| self.expected(key, value, expected))
+        meant.map(Some).ok_or_else(|| self.expected(key, value, expected))
     }
 
     /// A text whose reader can say more exactly what is wrong with it.
@@ -162,10 +152,8 @@ impl<'t> Section<'t> {
         match read(text) {
             Ok(meant) => Ok(Some(meant)),
             Err(why) => {
-                let message = format!(
-                    "`{key}` {why}: found {}, expected {expected}",
-                    shown(value.get_ref())
-                );
+                let message =
+                    format!("`{key}` {why}: found {}, expected {expected}", shown(value.get_ref()));
                 Err(self.source.wrong(value.span(), message))
             }
         }
@@ -212,36 +200,23 @@ impl<'t> Section<'t> {
 
     /// An error at the value of `key` (or at the section, where it is absent).
     pub(super) fn wrong(&self, key: &str, message: impl Into<String>) -> ConfigError {
-        let span = self
-            .table
-            .get(key)
-            .map_or_else(|| self.span.clone(), Spanned::span);
+        let span = self.table.get(key).map_or_else(|| self.span.clone(), Spanned::span);
         self.source.wrong(span, message)
     }
 
     fn expected(&self, key: &str, value: &Spanned<DeValue<'_>>, expected: &str) -> ConfigError {
-        let message = format!(
-            "`{key}`: found {}, expected {expected}",
-            shown(value.get_ref())
-        );
+        let message = format!("`{key}`: found {}, expected {expected}", shown(value.get_ref()));
         self.source.wrong(value.span(), message)
     }
 
     fn join(&self, key: &str) -> String {
-        if self.name.is_empty() {
-            key.to_owned()
-        } else {
-            format!("{}.{key}", self.name)
-        }
+        if self.name.is_empty() { key.to_owned() } else { format!("{}.{key}", self.name) }
     }
 }
 
 /// A decimal whole number that is not negative.
 pub(super) fn integer(value: &DeValue<'_>) -> Option<u64> {
-    value
-        .as_integer()
-        .filter(|i| i.radix() == 10)
-        .and_then(|i| i.as_str().parse().ok())
+    value.as_integer().filter(|i| i.radix() == 10).and_then(|i| i.as_str().parse().ok())
 }
 
 /// A value as it is named in an error: short ones are quoted, others only called by their type.

@@ -25,21 +25,9 @@ const WORDS: &str = "a list of words such as [\"notify-send\", \"Sign in again\"
 pub(super) fn config(text: &str, path: &Path) -> Result<Config, ConfigError> {
     let source = Source { text, path };
     let table = DeTable::parse(text).map_err(|error| {
-        source.wrong(
-            error.span().unwrap_or(0..0),
-            format!("not TOML: {}", error.message()),
-        )
+        source.wrong(error.span().unwrap_or(0..0), format!("not TOML: {}", error.message()))
     })?;
-    let known = [
-        "default_vendor",
-        "daemon",
-        "http",
-        "refresh",
-        "relay",
-        "log",
-        "hooks",
-        "vendors",
-    ];
+    let known = ["default_vendor", "daemon", "http", "refresh", "relay", "log", "hooks", "vendors"];
     let top = Section::new(source, String::new(), &table, &known)?;
     let mut config = Config {
         daemon: daemon(&top)?,
@@ -51,15 +39,13 @@ pub(super) fn config(text: &str, path: &Path) -> Result<Config, ConfigError> {
         ..Config::default()
     };
     super::vendors::read(&top, &mut config)?;
-    if let Some(vendor) = top.text("default_vendor", "the name of a vendor", |t| {
-        Some(t.to_owned())
-    })? {
+    if let Some(vendor) =
+        top.text("default_vendor", "the name of a vendor", |t| Some(t.to_owned()))?
+    {
         if !config.vendors.contains_key(&vendor) {
             let names: Vec<&str> = config.vendors.keys().map(String::as_str).collect();
-            let message = format!(
-                "`default_vendor`: found {vendor:?}, expected one of {}",
-                names.join(", ")
-            );
+            let message =
+                format!("`default_vendor`: found {vendor:?}, expected one of {}", names.join(", "));
             return Err(top.wrong("default_vendor", message));
         }
         config.default_vendor = vendor;
@@ -87,9 +73,7 @@ fn daemon(top: &Section<'_>) -> Result<Daemon, ConfigError> {
                 .and_then(|bytes| usize::try_from(bytes).ok())
         };
         Ok::<_, ConfigError>(
-            section
-                .text(key, "a size from \"64KiB\" to \"4GiB\"", read)?
-                .unwrap_or(default),
+            section.text(key, "a size from \"64KiB\" to \"4GiB\"", read)?.unwrap_or(default),
         )
     };
     let daemon = Daemon {
@@ -108,10 +92,8 @@ fn daemon(top: &Section<'_>) -> Result<Daemon, ConfigError> {
     };
     if daemon.max_inflight_bytes < daemon.max_message_bytes {
         let key = "max_inflight_bytes";
-        return Err(section.wrong(
-            key,
-            format!("`{key}` is less than one message may be (`max_message_bytes`)"),
-        ));
+        return Err(section
+            .wrong(key, format!("`{key}` is less than one message may be (`max_message_bytes`)")));
     }
     Ok(daemon)
 }
@@ -129,17 +111,10 @@ fn http(top: &Section<'_>) -> Result<Http, ConfigError> {
             Err("would be open to other machines")
         }
     };
-    let hosts = |key| {
-        section.list(key, "a list of texts", |item| {
-            item.as_str().and_then(not_empty)
-        })
-    };
+    let hosts =
+        |key| section.list(key, "a list of texts", |item| item.as_str().and_then(not_empty));
     Ok(Http {
-        listen: section.told(
-            "listen",
-            "a loopback address such as \"127.0.0.1:8459\"",
-            listen,
-        )?,
+        listen: section.told("listen", "a loopback address such as \"127.0.0.1:8459\"", listen)?,
         allow_hosts: hosts("allow_hosts")?.unwrap_or_default(),
         allow_origins: hosts("allow_origins")?.unwrap_or_default(),
     })
@@ -165,22 +140,11 @@ fn refresh(top: &Section<'_>) -> Result<Refresh, ConfigError> {
     };
     let expected =
         "a share of the token's life up to \"50%\", or a duration such as \"90s\" or \"24h\"";
-    Ok(Refresh {
-        lead: section
-            .text("lead", expected, lead)?
-            .unwrap_or(default.lead),
-        backoff,
-    })
+    Ok(Refresh { lead: section.text("lead", expected, lead)?.unwrap_or(default.lead), backoff })
 }
 
 fn relay(top: &Section<'_>) -> Result<Relay, ConfigError> {
-    let known = [
-        "connect_timeout",
-        "first_byte_timeout",
-        "idle_timeout",
-        "max_streams",
-        "system",
-    ];
+    let known = ["connect_timeout", "first_byte_timeout", "idle_timeout", "max_streams", "system"];
     let default = Relay::default();
     let Some(section) = top.section("relay", &known)? else {
         return Ok(default);
@@ -200,11 +164,7 @@ fn relay(top: &Section<'_>) -> Result<Relay, ConfigError> {
         idle_timeout: time("idle_timeout", default.idle_timeout)?,
         max_streams: count(&section, "max_streams", CLIENTS_MAX, default.max_streams)?,
         system: section
-            .text(
-                "system",
-                "\"instructions\", \"developer\" or \"prefix\"",
-                system,
-            )?
+            .text("system", "\"instructions\", \"developer\" or \"prefix\"", system)?
             .unwrap_or(default.system),
     })
 }
@@ -214,16 +174,10 @@ fn log(top: &Section<'_>) -> Result<Log, ConfigError> {
     let Some(section) = top.section("log", &["level", "keep_days"])? else {
         return Ok(default);
     };
-    let level = |text: &str| {
-        tracing_subscriber::EnvFilter::try_new(text)
-            .ok()
-            .and(not_empty(text))
-    };
+    let level = |text: &str| tracing_subscriber::EnvFilter::try_new(text).ok().and(not_empty(text));
     let expected = "error, warn, info, debug, trace, or a filter such as \"valetkey::login=debug\"";
     Ok(Log {
-        level: section
-            .text("level", expected, level)?
-            .unwrap_or(default.level),
+        level: section.text("level", expected, level)?.unwrap_or(default.level),
         keep_days: count(&section, "keep_days", KEEP_DAYS_MAX, default.keep_days)?,
     })
 }
@@ -234,9 +188,8 @@ fn hooks(top: &Section<'_>) -> Result<Hooks, ConfigError> {
         return Ok(Hooks::default());
     };
     let command = |key| {
-        let words = section
-            .list(key, WORDS, |item| item.as_str().map(str::to_owned))?
-            .unwrap_or_default();
+        let words =
+            section.list(key, WORDS, |item| item.as_str().map(str::to_owned))?.unwrap_or_default();
         if words.first().is_some_and(String::is_empty) {
             return Err(section.wrong(
                 key,
@@ -253,10 +206,7 @@ fn hooks(top: &Section<'_>) -> Result<Hooks, ConfigError> {
 }
 
 fn count(section: &Section<'_>, key: &str, max: u64, default: usize) -> Result<usize, ConfigError> {
-    Ok(section
-        .number(key, 1..=max)?
-        .and_then(|n| usize::try_from(n).ok())
-        .unwrap_or(default))
+    Ok(section.number(key, 1..=max)?.and_then(|n| usize::try_from(n).ok()).unwrap_or(default))
 }
 
 fn positive(text: &str) -> Option<Duration> {

@@ -88,10 +88,7 @@ callback_ports = [1500]
     assert_eq!(config.http.allow_origins, ["http://box.local"]);
     assert_eq!(
         config.refresh,
-        Refresh {
-            lead: Lead::Time(secs(90)),
-            backoff: (secs(2), secs(60))
-        }
+        Refresh { lead: Lead::Time(secs(90)), backoff: (secs(2), secs(60)) }
     );
     assert_eq!(
         config.relay,
@@ -103,52 +100,26 @@ callback_ports = [1500]
             system: SystemPrompt::Prefix,
         }
     );
-    assert_eq!(
-        config.log,
-        Log {
-            level: "valetkey=debug".into(),
-            keep_days: 3
-        }
-    );
-    assert_eq!(
-        config.hooks.on_login_required,
-        ["notify-send", "Sign in again"]
-    );
+    assert_eq!(config.log, Log { level: "valetkey=debug".into(), keep_days: 3 });
+    assert_eq!(config.hooks.on_login_required, ["notify-send", "Sign in again"]);
     assert_eq!(config.hooks.on_refresh, ["true"]);
     let play = &config.vendors["play"];
     assert_eq!(play.kind, VendorKind::Sandbox);
     assert_eq!(play.issuer.as_str(), "http://127.0.0.1:9000/");
-    assert_eq!(
-        play.api_base.as_str(),
-        "http://127.0.0.1:9000/backend-api",
-        "follows the issuer"
-    );
-    assert_eq!(
-        (play.client_id.as_str(), play.originator.as_str()),
-        ("abc", "me")
-    );
+    assert_eq!(play.api_base.as_str(), "http://127.0.0.1:9000/backend-api", "follows the issuer");
+    assert_eq!((play.client_id.as_str(), play.originator.as_str()), ("abc", "me"));
     assert_eq!(
         (play.scopes.as_slice(), play.audience.as_deref()),
         (["openid".to_owned()].as_slice(), Some("x"))
     );
     assert_eq!(play.callback_ports, [1500]);
-    assert_eq!(
-        config.vendors["openai"],
-        Vendor::openai(),
-        "the built-in one stays"
-    );
+    assert_eq!(config.vendors["openai"], Vendor::openai(), "the built-in one stays");
 }
 
 #[test]
 fn overriding_one_key_of_a_built_in_vendor_keeps_the_others() {
     let config = parse("[vendors.openai]\noriginator = \"mine\"").expect("it parses");
-    assert_eq!(
-        config.vendors["openai"],
-        Vendor {
-            originator: "mine".into(),
-            ..Vendor::openai()
-        }
-    );
+    assert_eq!(config.vendors["openai"], Vendor { originator: "mine".into(), ..Vendor::openai() });
 }
 
 #[test]
@@ -162,10 +133,7 @@ fn faults_are_told_with_place_finding_and_expectation() {
             "\n\n[log]\ncolour = true",
             "config.toml:4:1: unknown key `colour` in [log]; expected one of level, keep_days",
         ),
-        (
-            "demon = 1",
-            "config.toml:1:1: unknown key `demon` at the top; did you mean `daemon`?",
-        ),
+        ("demon = 1", "config.toml:1:1: unknown key `demon` at the top; did you mean `daemon`?"),
         (
             "[vendors.openai]\nisuer = \"x\"",
             "config.toml:2:1: unknown key `isuer` in [vendors.openai]; did you mean `issuer`?",
@@ -198,50 +166,23 @@ fn faults_are_told_with_place_finding_and_expectation() {
 #[test]
 fn values_that_would_do_harm_are_refused() {
     for (text, why) in [
-        (
-            "[http]\nlisten = \"0.0.0.0:8459\"",
-            "would be open to other machines",
-        ),
+        ("[http]\nlisten = \"0.0.0.0:8459\"", "would be open to other machines"),
         ("[http]\nlisten = \"8459\"", "is not an address with a port"),
         (
             "[vendors.openai]\nissuer = \"http://auth.example.org\"",
             "is plain http to another machine",
         ),
-        (
-            "[vendors.openai]\napi_base = \"https://a.example/?x=1\"",
-            "has a query",
-        ),
-        (
-            "[vendors.openai]\ncallback_ports = []",
-            "found none, expected at least one port",
-        ),
-        (
-            "[vendors.openai]\ncallback_ports = [0]",
-            "found the number 0",
-        ),
-        (
-            "[vendors.openai]\noriginator = \"a\\r\\nb\"",
-            "expected a text without spaces",
-        ),
-        (
-            "[vendors.work]\nkind = \"oidc\"",
-            "is not available in this version",
-        ),
-        (
-            "[vendors.work]\nissuer = \"https://a.example\"",
-            "lacks its `kind`",
-        ),
+        ("[vendors.openai]\napi_base = \"https://a.example/?x=1\"", "has a query"),
+        ("[vendors.openai]\ncallback_ports = []", "found none, expected at least one port"),
+        ("[vendors.openai]\ncallback_ports = [0]", "found the number 0"),
+        ("[vendors.openai]\noriginator = \"a\\r\\nb\"", "expected a text without spaces"),
+        ("[vendors.work]\nkind = \"oidc\"", "is not available in this version"),
+        ("[vendors.work]\nissuer = \"https://a.example\"", "lacks its `kind`"),
         ("[vendors.\"../up\"]\nkind = \"openai\"", "is not usable"),
-        (
-            "[refresh]\nbackoff = [\"5m\", \"1s\"]",
-            "the first pause and the longest",
-        ),
+        ("[refresh]\nbackoff = [\"5m\", \"1s\"]", "the first pause and the longest"),
         ("[hooks]\non_limit = [\"\"]", "names no program"),
         ("[log]\nlevel = \"a=b=c\"", "`level`: found"),
-        (
-            "[daemon]\nmax_message_bytes = \"256MiB\"",
-            "is less than one message may be",
-        ),
+        ("[daemon]\nmax_message_bytes = \"256MiB\"", "is less than one message may be"),
         ("[daemon\nx = 1", "not TOML"),
         ("[log]\nkeep_days = 1\nkeep_days = 2", "not TOML"),
     ] {
@@ -256,9 +197,8 @@ fn names_fit_any_file_system() {
         assert!(valid_name(ok), "{ok}");
     }
     let long = "a".repeat(65);
-    for wrong in [
-        "", ".a", "-a", "A", "a/b", "a b", "con", "nul.txt", "com1", "lpt9.x", "ä", &long,
-    ] {
+    for wrong in ["", ".a", "-a", "A", "a/b", "a b", "con", "nul.txt", "com1", "lpt9.x", "ä", &long]
+    {
         assert!(!valid_name(wrong), "{wrong}");
     }
 }

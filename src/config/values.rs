@@ -16,9 +16,7 @@ pub(crate) fn duration(text: &str) -> Option<Duration> {
     }
     while !rest.is_empty() {
         let (number, after) = leading_number(rest)?;
-        let unit_len = after
-            .find(|c: char| c.is_ascii_digit())
-            .unwrap_or(after.len());
+        let unit_len = after.find(|c: char| c.is_ascii_digit()).unwrap_or(after.len());
         let (unit, next) = after.split_at(unit_len);
         let millis: u64 = match unit {
             "ms" => 1,
@@ -81,10 +79,7 @@ fn is_loopback(url: &Url) -> bool {
     // `Url` has already lower-cased names and brought every spelling of an IPv4 address into one form.
     let host = url.host_str().unwrap_or_default();
     let host = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost"
-        || host
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|ip| ip.is_loopback())
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 fn leading_number(text: &str) -> Option<(u64, &str)> {
@@ -115,11 +110,7 @@ mod tests {
             ("99999999999d", None),
             ("4000d", None),
         ] {
-            assert_eq!(
-                duration(text),
-                expected.map(Duration::from_millis),
-                "{text:?}"
-            );
+            assert_eq!(duration(text), expected.map(Duration::from_millis), "{text:?}");
         }
     }
 

@@ -58,20 +58,12 @@ fn vendor(name: &str, section: &Section<'_>) -> Result<Vendor, ConfigError> {
             return Err(section.wrong("kind", message));
         }
     };
-    let word = |key| {
-        section.text(
-            key,
-            "a text without spaces or special characters",
-            header_word,
-        )
-    };
+    let word = |key| section.text(key, "a text without spaces or special characters", header_word);
     if let Some(issuer) = section.told("issuer", BASE_URL, values::base_url)? {
         if vendor.kind == VendorKind::Sandbox {
-            vendor.api_base = values::base_url(&format!(
-                "{}/backend-api",
-                issuer.as_str().trim_end_matches('/')
-            ))
-            .map_err(|why| section.wrong("issuer", format!("`issuer` {why}")))?;
+            vendor.api_base =
+                values::base_url(&format!("{}/backend-api", issuer.as_str().trim_end_matches('/')))
+                    .map_err(|why| section.wrong("issuer", format!("`issuer` {why}")))?;
         }
         vendor.issuer = issuer;
     }
@@ -80,18 +72,14 @@ fn vendor(name: &str, section: &Section<'_>) -> Result<Vendor, ConfigError> {
     }
     vendor.client_id = word("client_id")?.unwrap_or(vendor.client_id);
     vendor.originator = word("originator")?.unwrap_or(vendor.originator);
-    vendor.audience = section
-        .text("audience", "a text", not_empty)?
-        .or(vendor.audience);
+    vendor.audience = section.text("audience", "a text", not_empty)?.or(vendor.audience);
     let scope = |item: &DeValue<'_>| item.as_str().and_then(header_word);
     vendor.scopes = section
         .list("scopes", "a list of scopes such as [\"openid\"]", scope)?
         .unwrap_or(vendor.scopes);
     let expected = "at least one port from 1 to 65535, as [1455, 1457]";
     let port = |item: &DeValue<'_>| {
-        integer(item)
-            .and_then(|n| u16::try_from(n).ok())
-            .filter(|port| *port > 0)
+        integer(item).and_then(|n| u16::try_from(n).ok()).filter(|port| *port > 0)
     };
     match section.list("callback_ports", expected, port)? {
         Some(ports) if ports.is_empty() => {

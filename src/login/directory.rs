@@ -65,7 +65,12 @@ impl Logins {
     ///
     /// # Errors
     /// Where the ledger or a folder cannot be read.
-    pub async fn open(store: Store, config: &Config, clock: Clock, stop: CancellationToken) -> Result<Self, StoreError> {
+    pub async fn open(
+        store: Store,
+        config: &Config,
+        clock: Clock,
+        stop: CancellationToken,
+    ) -> Result<Self, StoreError> {
         let tracker = TaskTracker::new();
         let ledger = store.ledger()?;
         let known = Known {
@@ -118,11 +123,18 @@ impl Logins {
         let vendor = vendor.unwrap_or(&known.default_vendor);
         if !known.vendors.contains_key(vendor) {
             let names: Vec<_> = known.vendors.keys().map(String::as_str).collect();
-            return Err(LoginError::Invalid(format!("there is no vendor {vendor:?}; configured: {}", names.join(", "))));
+            return Err(LoginError::Invalid(format!(
+                "there is no vendor {vendor:?}; configured: {}",
+                names.join(", ")
+            )));
         }
         let account = match account {
             Some(account) => account.to_owned(),
-            None => self.inner.ledger.current_account(vendor).unwrap_or_else(|| DEFAULT_ACCOUNT.to_owned()),
+            None => self
+                .inner
+                .ledger
+                .current_account(vendor)
+                .unwrap_or_else(|| DEFAULT_ACCOUNT.to_owned()),
         };
         if !is_account_name(&account) {
             return Err(LoginError::Invalid(format!(
@@ -146,7 +158,11 @@ impl Logins {
     /// The login of that name, if it is open. Never waits.
     #[must_use]
     pub fn find(&self, named: &Named) -> Option<Login> {
-        self.known().logins.get(&named.vendor).and_then(|accounts| accounts.get(&named.account)).cloned()
+        self.known()
+            .logins
+            .get(&named.vendor)
+            .and_then(|accounts| accounts.get(&named.account))
+            .cloned()
     }
 
     /// What a sign-in for that name needs.
@@ -154,7 +170,8 @@ impl Logins {
     /// # Errors
     /// As [`Self::login`].
     pub async fn aim(&self, named: &Named, replace: bool) -> Result<Aim, LoginError> {
-        let vendor = self.known().vendors.get(&named.vendor).cloned().ok_or(LoginError::NotFound)?;
+        let vendor =
+            self.known().vendors.get(&named.vendor).cloned().ok_or(LoginError::NotFound)?;
         let login = self.login(named).await?;
         Ok(Aim { vendor, login, name: (named.vendor.clone(), named.account.clone()), replace })
     }
@@ -209,7 +226,9 @@ impl Logins {
     pub async fn use_account(&self, named: &Named) -> Result<Status, LoginError> {
         let login = self.login(named).await?;
         let (ledger, name) = (self.inner.ledger.clone(), named.clone());
-        let written = tokio::task::spawn_blocking(move || ledger.set_current_account(&name.vendor, &name.account));
+        let written = tokio::task::spawn_blocking(move || {
+            ledger.set_current_account(&name.vendor, &name.account)
+        });
         written.await.map_err(|_| LoginError::Stopping)??;
         self.settle_default().await;
         Ok(login.status())
@@ -236,9 +255,11 @@ impl Logins {
             // An unchanged vendor keeps its client and its keys.
             known.vendors = fresh
                 .into_iter()
-                .map(|(name, vendor)| match before.get(&name).filter(|old| old.config() == vendor.config()) {
-                    Some(old) => (name, Arc::clone(old)),
-                    None => (name, vendor),
+                .map(|(name, vendor)| {
+                    match before.get(&name).filter(|old| old.config() == vendor.config()) {
+                        Some(old) => (name, Arc::clone(old)),
+                        None => (name, vendor),
+                    }
                 })
                 .collect();
             known.default_vendor.clone_from(&config.default_vendor);
@@ -247,7 +268,10 @@ impl Logins {
         };
         for (vendor, accounts) in logins {
             for login in accounts.into_values() {
-                let message = Message::Configure { vendor: self.vendor(&vendor), policy: config.refresh.clone() };
+                let message = Message::Configure {
+                    vendor: self.vendor(&vendor),
+                    policy: config.refresh.clone(),
+                };
                 let _ = login.mailbox.send(message).await;
             }
         }
@@ -275,7 +299,8 @@ impl Logins {
     /// # Errors
     /// Where a login is in memory only and no disk took it.
     pub async fn ended(&self) -> Result<(), StoreError> {
-        let mut owners = std::mem::take(&mut *self.inner.owners.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut owners =
+            std::mem::take(&mut *self.inner.owners.lock().unwrap_or_else(PoisonError::into_inner));
         let mut result = Ok(());
         while let Some(ended) = owners.join_next().await {
             result = result.and(ended.unwrap_or(Ok(())));
@@ -317,7 +342,10 @@ impl Logins {
             }
         });
         let accounts = &mut self.known_mut().logins;
-        accounts.entry(named.vendor.clone()).or_default().insert(named.account.clone(), login.clone());
+        accounts
+            .entry(named.vendor.clone())
+            .or_default()
+            .insert(named.account.clone(), login.clone());
         self.forward_changes(&login);
         Ok(login)
     }
@@ -354,7 +382,10 @@ impl Logins {
 }
 
 fn vendors(config: &Config, clock: &Clock) -> BTreeMap<String, Arc<OpenAi>> {
-    let made = config.vendors.iter().map(|(name, vendor)| (name.clone(), Arc::new(OpenAi::new(vendor.clone(), clock))));
+    let made = config
+        .vendors
+        .iter()
+        .map(|(name, vendor)| (name.clone(), Arc::new(OpenAi::new(vendor.clone(), clock))));
     made.collect()
 }
 

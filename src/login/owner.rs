@@ -129,7 +129,9 @@ struct Owner {
 ///
 /// # Errors
 /// Where the files cannot be read: nothing may be built on not knowing.
-pub(super) async fn start(parts: Parts) -> Result<(Login, tokio::task::JoinHandle<Result<(), StoreError>>), StoreError> {
+pub(super) async fn start(
+    parts: Parts,
+) -> Result<(Login, tokio::task::JoinHandle<Result<(), StoreError>>), StoreError> {
     let now = parts.clock.now();
     let name = crate::store::name(&parts.vendor_name, &parts.account);
     let entry = parts.ledger.entry(&name);
@@ -195,7 +197,9 @@ impl Owner {
         let now = self.parts.clock.now();
         match message {
             Message::Lend { min_ttl, reply } => self.lend(min_ttl, reply, now),
-            Message::Reject { generation, min_ttl, reply } => self.reject(generation, min_ttl, reply, now),
+            Message::Reject { generation, min_ttl, reply } => {
+                self.reject(generation, min_ttl, reply, now)
+            }
             Message::Adopt { granted, reply } => {
                 let adopted = self.adopt(*granted, now).await;
                 self.publish();
@@ -222,7 +226,13 @@ impl Owner {
         let _ = reply.send(answer);
     }
 
-    fn reject(&mut self, generation: u64, min_ttl: Duration, reply: oneshot::Sender<Lending>, now: Timestamp) {
+    fn reject(
+        &mut self,
+        generation: u64,
+        min_ttl: Duration,
+        reply: oneshot::Sender<Lending>,
+        now: Timestamp,
+    ) {
         let current = self.held.as_ref().is_some_and(|held| held.record.generation == generation);
         if !current {
             return self.lend(min_ttl, reply, now);
@@ -236,7 +246,10 @@ impl Owner {
             }
             self.publish();
             let _ = reply.send(Err(LoginError::LoginRequired { problem: Some(problem) }));
-        } else if self.parts.vendor.is_some() && !self.parts.stop.is_cancelled() && self.forced.take(now) {
+        } else if self.parts.vendor.is_some()
+            && !self.parts.stop.is_cancelled()
+            && self.forced.take(now)
+        {
             self.waiters.push(Waiter { reply });
             self.ensure_flight(now, true);
         } else {
@@ -248,7 +261,9 @@ impl Owner {
     fn obstacle(&self, now: Timestamp) -> Option<LoginError> {
         let finality = self.finality();
         if finality.is_some() || (self.held.is_none() && self.candidate.is_none()) {
-            return Some(LoginError::LoginRequired { problem: finality.or_else(|| self.problem.clone()) });
+            return Some(LoginError::LoginRequired {
+                problem: finality.or_else(|| self.problem.clone()),
+            });
         }
         if self.flight.is_some() {
             return None;
@@ -261,7 +276,10 @@ impl Owner {
 
     fn unreachable(&self, now: Timestamp) -> LoginError {
         LoginError::Unreachable {
-            message: self.problem.as_ref().map_or_else(|| "no answer yet".to_owned(), |p| p.message.clone()),
+            message: self
+                .problem
+                .as_ref()
+                .map_or_else(|| "no answer yet".to_owned(), |p| p.message.clone()),
             retry_after: self.retry_at.map_or(schedule::FLOOR, |at| at.since(now)),
         }
     }
@@ -270,7 +288,11 @@ impl Owner {
     fn finality(&self) -> Option<Problem> {
         let held = self.held.as_ref()?;
         let refusal = held.record.refused.as_ref();
-        let refused = refusal.map(|r| Problem { reason: r.reason.clone(), message: r.message.clone(), at: r.at });
+        let refused = refusal.map(|r| Problem {
+            reason: r.reason.clone(),
+            message: r.message.clone(),
+            at: r.at,
+        });
         refused.or_else(|| held.foreign.clone())
     }
 
@@ -281,9 +303,20 @@ impl Owner {
 
     /// Begins a refresh unless one is under way.
     fn ensure_flight(&mut self, now: Timestamp, rejected: bool) {
-        let (Some(held), Some(vendor), None) = (&self.held, &self.parts.vendor, &self.flight) else { return };
+        let (Some(held), Some(vendor), None) = (&self.held, &self.parts.vendor, &self.flight)
+        else {
+            return;
+        };
         let dead = held.record.expires_at <= now;
-        self.flight = Some(flight::refresh(&self.parts, vendor, &held.record, self.unknowns, now, dead, rejected));
+        self.flight = Some(flight::refresh(
+            &self.parts,
+            vendor,
+            &held.record,
+            self.unknowns,
+            now,
+            dead,
+            rejected,
+        ));
         self.publish();
     }
 
@@ -305,7 +338,10 @@ impl Owner {
     /// When something is to be done without being asked.
     fn wake_at(&self, stopping: bool) -> Option<Timestamp> {
         let now = self.parts.clock.now();
-        let quiet = stopping || self.flight.is_some() || self.parts.vendor.is_none() || self.finality().is_some();
+        let quiet = stopping
+            || self.flight.is_some()
+            || self.parts.vendor.is_none()
+            || self.finality().is_some();
         let due = self.refresh_at.filter(|_| !quiet).map(|at| at.max(self.retry_at.unwrap_or(at)));
         let verify = self.verify_at.filter(|_| !quiet);
         // A token's death changes what is shown.
@@ -317,7 +353,8 @@ impl Owner {
         self.parts.vendor = vendor;
         self.parts.policy = policy;
         if let Some(held) = &mut self.held {
-            held.foreign = foreign(&held.record, self.parts.vendor.as_deref(), self.parts.clock.now());
+            held.foreign =
+                foreign(&held.record, self.parts.vendor.as_deref(), self.parts.clock.now());
         }
         self.plan();
         self.publish();
@@ -365,7 +402,8 @@ impl Owner {
 
     async fn logout(&mut self, revoke: bool, reply: oneshot::Sender<Result<bool, LoginError>>) {
         let entry = Entry { epoch: self.epoch + 1, generation: self.generation };
-        let (ledger, slot, name) = (self.parts.ledger.clone(), self.parts.slot.clone(), self.name.clone());
+        let (ledger, slot, name) =
+            (self.parts.ledger.clone(), self.parts.slot.clone(), self.name.clone());
         let removed = blocking(move || {
             let bumped = ledger.set_entry(&name, entry);
             slot.remove_all()?;
@@ -403,8 +441,12 @@ impl Owner {
             self.parts.tracker.spawn(async move {
                 match tokio::time::timeout(REVOKE_TIMEOUT, vendor.revoke(&token)).await {
                     Ok(Ok(())) => tracing::info!("a grant that is no longer needed was revoked"),
-                    Ok(Err(error)) => tracing::warn!(%error, "a grant that is no longer needed was not revoked"),
-                    Err(_) => tracing::warn!("a grant that is no longer needed was not revoked in time"),
+                    Ok(Err(error)) => {
+                        tracing::warn!(%error, "a grant that is no longer needed was not revoked")
+                    }
+                    Err(_) => {
+                        tracing::warn!("a grant that is no longer needed was not revoked in time")
+                    }
                 }
             });
         }
@@ -487,10 +529,9 @@ impl Owner {
     fn plan(&mut self) {
         let jitter = crate::secret::random_unit();
         let lead = self.parts.policy.lead;
-        self.refresh_at = self
-            .held
-            .as_ref()
-            .map(|held| schedule::refresh_at(held.record.issued_at, held.record.expires_at, lead, jitter));
+        self.refresh_at = self.held.as_ref().map(|held| {
+            schedule::refresh_at(held.record.issued_at, held.record.expires_at, lead, jitter)
+        });
     }
 
     fn publish(&self) {
@@ -498,7 +539,10 @@ impl Owner {
         let shown = held.map(|held| &held.record).or(self.candidate.as_ref());
         let lendable = held.is_some_and(Held::lendable);
         let finality = self.finality();
-        let asking = self.flight.as_ref().is_some_and(|flight| flight.is_refresh() && flight.epoch == self.epoch);
+        let asking = self
+            .flight
+            .as_ref()
+            .is_some_and(|flight| flight.is_refresh() && flight.epoch == self.epoch);
         let facts = Facts {
             expires_at: shown.map(|record| record.expires_at),
             lendable,

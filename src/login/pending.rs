@@ -4,8 +4,8 @@
 //! login or a logout overtakes it, a stranger guesses at the callback. Each ends in exactly one way, and
 //! whatever was granted to one that did not end well is revoked rather than left lying about.
 
-mod device;
 mod browser;
+mod device;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -127,7 +127,12 @@ impl Pending {
     /// Nothing under way yet.
     #[must_use]
     pub fn new(clock: Clock, tracker: TaskTracker) -> Self {
-        let inner = Inner { clock, tracker, entries: Mutex::default(), listeners: tokio::sync::Mutex::default() };
+        let inner = Inner {
+            clock,
+            tracker,
+            entries: Mutex::default(),
+            listeners: tokio::sync::Mutex::default(),
+        };
         Self { inner: Arc::new(inner) }
     }
 
@@ -193,7 +198,11 @@ impl Pending {
     ///
     /// # Errors
     /// [`LoginError::NotFound`].
-    pub async fn wait(&self, id: &str, timeout: Option<Duration>) -> Result<(Login, Progress), LoginError> {
+    pub async fn wait(
+        &self,
+        id: &str,
+        timeout: Option<Duration>,
+    ) -> Result<(Login, Progress), LoginError> {
         let entry = self.find(id)?;
         let mut progress = entry.progress.subscribe();
         let ended = progress.wait_for(|progress| progress.login != LoginProgress::Pending);
@@ -206,7 +215,11 @@ impl Pending {
     ///
     /// # Errors
     /// [`LoginError::NotFound`], [`LoginError::Invalid`]; neither ends the login.
-    pub async fn complete(&self, id: &str, redirect_url: &str) -> Result<(Login, Progress), LoginError> {
+    pub async fn complete(
+        &self,
+        id: &str,
+        redirect_url: &str,
+    ) -> Result<(Login, Progress), LoginError> {
         let entry = self.find(id)?;
         browser::complete(self, &entry, redirect_url).await?;
         self.poll(id)
@@ -247,7 +260,9 @@ impl Pending {
         if entries.len() < MOST {
             return Ok(());
         }
-        let ended = entries.values().filter(|entry| entry.progress.borrow().login != LoginProgress::Pending);
+        let ended = entries
+            .values()
+            .filter(|entry| entry.progress.borrow().login != LoginProgress::Pending);
         let oldest = ended.min_by_key(|entry| entry.expires_at).map(|entry| entry.id.clone());
         let oldest = oldest.ok_or(LoginError::Overloaded)?;
         entries.remove(&oldest);
@@ -296,11 +311,18 @@ impl Pending {
 
     async fn hand_over(&self, entry: &Entry, grant: Grant) -> Result<(), LoginError> {
         let received = self.inner.clock.now();
-        let missing = |what: &str| LoginError::Unbelievable(format!("the issuer granted no {what}"));
+        let missing =
+            |what: &str| LoginError::Unbelievable(format!("the issuer granted no {what}"));
         let access_token = grant.access_token.ok_or_else(|| missing("access token"))?;
-        let refresh_token = grant.refresh_token.ok_or_else(|| missing("refresh token (is offline_access among the scopes?)"))?;
+        let refresh_token = grant
+            .refresh_token
+            .ok_or_else(|| missing("refresh token (is offline_access among the scopes?)"))?;
         let identity = loop {
-            let identified = entry.aim.vendor.identify(&access_token, grant.id_token.as_ref(), grant.skew_millis);
+            let identified = entry.aim.vendor.identify(
+                &access_token,
+                grant.id_token.as_ref(),
+                grant.skew_millis,
+            );
             match identified.await {
                 Ok(identity) => break identity,
                 Err(Disbelief::Bad(why)) => return Err(LoginError::Unbelievable(why)),
@@ -332,7 +354,13 @@ impl Pending {
     }
 
     /// Trades a code for tokens, and the tokens for an ended login.
-    async fn finish(&self, entry: &Entry, code: &Secret, verifier: &Secret, redirect_uri: &str) -> Result<(), LoginError> {
+    async fn finish(
+        &self,
+        entry: &Entry,
+        code: &Secret,
+        verifier: &Secret,
+        redirect_uri: &str,
+    ) -> Result<(), LoginError> {
         let result = match entry.aim.vendor.exchange(code, verifier, redirect_uri).await {
             Ok(grant) => self.settle(entry, grant).await,
             Err(error) => Err(error.into()),

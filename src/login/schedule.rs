@@ -34,7 +34,8 @@ pub fn refresh_at(issued: Timestamp, expires: Timestamp, lead: Lead, jitter: f64
 /// longest, then up to a quarter less by `jitter`, so that many machines do not come back at once.
 #[must_use]
 pub fn backoff(failures: u32, (first, longest): (Duration, Duration), jitter: f64) -> Duration {
-    let doubled = first.saturating_mul(1_u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX));
+    let doubled =
+        first.saturating_mul(1_u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX));
     let pause = doubled.clamp(first, longest.max(first));
     pause.mul_f64(1.0 - 0.25 * jitter.clamp(0.0, 1.0)).max(FLOOR)
 }
@@ -82,7 +83,11 @@ impl Bucket {
         let earned = now.since(self.filled_at).as_millis() / Self::REFILL.as_millis();
         let earned = u32::try_from(earned).unwrap_or(u32::MAX);
         self.tokens = self.tokens.saturating_add(earned).min(Self::BURST);
-        self.filled_at = if self.tokens == Self::BURST { now } else { self.filled_at.plus(Self::REFILL * earned) };
+        self.filled_at = if self.tokens == Self::BURST {
+            now
+        } else {
+            self.filled_at.plus(Self::REFILL * earned)
+        };
         let some = self.tokens > 0;
         self.tokens -= u32::from(some);
         some
@@ -109,7 +114,10 @@ mod tests {
         assert_eq!(lead_of(ten_days, SHARE, 0.0), 24 * HOUR);
         assert!(lead_of(ten_days, SHARE, 1.0) <= 27 * HOUR);
         assert_eq!(lead_of(HOUR, SHARE, 0.0), Duration::from_secs(720));
-        assert_eq!(lead_of(HOUR, Lead::Time(Duration::from_secs(90)), 0.0), Duration::from_secs(90));
+        assert_eq!(
+            lead_of(HOUR, Lead::Time(Duration::from_secs(90)), 0.0),
+            Duration::from_secs(90)
+        );
         assert_eq!(lead_of(HOUR, Lead::Time(24 * HOUR), 0.0), HOUR / 2);
     }
 

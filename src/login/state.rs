@@ -120,12 +120,14 @@ mod tests {
     use proptest::prelude::*;
 
     fn facts() -> impl Strategy<Value = Facts> {
-        (proptest::option::of(0_u64..2_000), any::<[bool; 4]>()).prop_map(|(end, [a, b, c, d])| Facts {
-            expires_at: end.map(Timestamp),
-            lendable: a,
-            refused: b,
-            refreshing: c,
-            troubled: d,
+        (proptest::option::of(0_u64..2_000), any::<[bool; 4]>()).prop_map(|(end, [a, b, c, d])| {
+            Facts {
+                expires_at: end.map(Timestamp),
+                lendable: a,
+                refused: b,
+                refreshing: c,
+                troubled: d,
+            }
         })
     }
 

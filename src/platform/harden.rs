@@ -9,7 +9,9 @@ use std::io;
 #[derive(Debug, thiserror::Error)]
 pub enum Unfit {
     /// Foreign users could not be told from ourselves.
-    #[error("inside this user namespace every other user shows as user {uid}, which is also us: no caller could be told from a stranger; run as another user, or without PrivateUsers=")]
+    #[error(
+        "inside this user namespace every other user shows as user {uid}, which is also us: no caller could be told from a stranger; run as another user, or without PrivateUsers="
+    )]
     OverflowUser {
         /// The overflow uid.
         uid: u32,

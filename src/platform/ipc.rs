@@ -183,10 +183,7 @@ impl io::Write for BlockingStream {
 /// # Errors
 /// As the system's `connect`.
 pub fn connect_blocking(socket: &str) -> io::Result<BlockingStream> {
-    ConnectOptions::new()
-        .name(name(socket)?)
-        .connect_sync()
-        .map(BlockingStream)
+    ConnectOptions::new().name(name(socket)?).connect_sync().map(BlockingStream)
 }
 
 /// Connects as a client within a runtime: what tests hold many of.
@@ -222,8 +219,5 @@ fn from_creds(creds: &interprocess::local_socket::PeerCreds) -> Credentials {
     let uid = creds.euid();
     #[cfg(windows)]
     let uid = None;
-    Credentials {
-        pid: creds.pid().and_then(|pid| u32::try_from(pid).ok()),
-        uid,
-    }
+    Credentials { pid: creds.pid().and_then(|pid| u32::try_from(pid).ok()), uid }
 }

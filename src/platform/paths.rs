@@ -86,52 +86,30 @@ impl Paths {
         let usual = conventions.as_ref().ok_or(PathsError::NoHome);
         let config_file = match place("VALETKEY_CONFIG")? {
             Some(file) => file,
-            None => usual
-                .as_ref()
-                .map_err(|_| PathsError::NoHome)?
-                .config_dir
-                .join("config.toml"),
+            None => usual.as_ref().map_err(|_| PathsError::NoHome)?.config_dir.join("config.toml"),
         };
         let data_dir = match place("VALETKEY_DATA_DIR")? {
             Some(dir) => dir,
-            None => usual
-                .as_ref()
-                .map_err(|_| PathsError::NoHome)?
-                .data_dir
-                .clone(),
+            None => usual.as_ref().map_err(|_| PathsError::NoHome)?.data_dir.clone(),
         };
         let state_dir = match (place("VALETKEY_STATE_DIR")?, &conventions) {
             (Some(dir), _) => dir,
-            (
-                None,
-                Some(Conventions {
-                    state_dir: Some(dir),
-                    ..
-                }),
-            ) => dir.clone(),
+            (None, Some(Conventions { state_dir: Some(dir), .. })) => dir.clone(),
             (None, _) => data_dir.join("state"),
         };
         let socket = match variable("VALETKEY_SOCKET") {
-            Some(socket) => socket.into_string().map_err(|_| PathsError::Unusable {
-                variable: "VALETKEY_SOCKET",
-            })?,
+            Some(socket) => socket
+                .into_string()
+                .map_err(|_| PathsError::Unusable { variable: "VALETKEY_SOCKET" })?,
             None => default_socket(
                 &state_dir,
                 conventions.and_then(|usual| usual.runtime_dir).as_deref(),
             ),
         };
         if socket.len() >= SOCKET_BYTES_MAX {
-            return Err(PathsError::SocketTooLong {
-                socket,
-                max: SOCKET_BYTES_MAX - 1,
-            });
+            return Err(PathsError::SocketTooLong { socket, max: SOCKET_BYTES_MAX - 1 });
         }
-        Ok(Self {
-            config_file,
-            data_dir,
-            state_dir,
-            socket,
-        })
+        Ok(Self { config_file, data_dir, state_dir, socket })
     }
 
     /// One file for each login.
@@ -218,10 +196,7 @@ mod tests {
         conventions: Option<Conventions>,
     ) -> Result<Paths, PathsError> {
         let find = |name: &str| {
-            variables
-                .iter()
-                .find(|(n, _)| *n == name)
-                .map(|(_, value)| OsString::from(value))
+            variables.iter().find(|(n, _)| *n == name).map(|(_, value)| OsString::from(value))
         };
         Paths::resolve(find, conventions)
     }
@@ -238,19 +213,10 @@ mod tests {
     #[test]
     fn conventions_hold_where_nothing_is_said() {
         let paths = resolve(&[], home(true, true)).expect("they resolve");
-        assert_eq!(
-            paths.config_file,
-            Path::new("/h/.config/valetkey/config.toml")
-        );
-        assert_eq!(
-            paths.credentials_dir(),
-            Path::new("/h/.local/share/valetkey/credentials")
-        );
+        assert_eq!(paths.config_file, Path::new("/h/.config/valetkey/config.toml"));
+        assert_eq!(paths.credentials_dir(), Path::new("/h/.local/share/valetkey/credentials"));
         assert_eq!(paths.log_dir(), Path::new("/h/.local/state/valetkey/log"));
-        assert_eq!(
-            paths.audit_dir(),
-            Path::new("/h/.local/state/valetkey/audit")
-        );
+        assert_eq!(paths.audit_dir(), Path::new("/h/.local/state/valetkey/audit"));
         assert_eq!(paths.socket, "/run/user/1/valetkey/valetkey.sock");
     }
 

@@ -26,9 +26,7 @@ pub fn append(path: &Path) -> io::Result<File> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::OpenOptionsExt;
-        options
-            .mode(0o600)
-            .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed());
+        options.mode(0o600).custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed());
     }
     options.open(path)
 }
@@ -48,10 +46,7 @@ mod tests {
         create_dir(&inner).unwrap();
         create_dir(&inner).unwrap();
         drop(append(&file).unwrap());
-        assert_eq!(
-            (mode(&dir.path().join("a")), mode(&inner), mode(&file)),
-            (0o700, 0o700, 0o600)
-        );
+        assert_eq!((mode(&dir.path().join("a")), mode(&inner), mode(&file)), (0o700, 0o700, 0o600));
         let link = dir.path().join("link");
         std::os::unix::fs::symlink(&file, &link).unwrap();
         assert!(append(&link).is_err());

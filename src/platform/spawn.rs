@@ -94,13 +94,9 @@ pub fn until_ready(
 /// Keeps the beginning of what is said, and goes on reading so that the pipe never fills.
 fn listen_to_the_end(mut stderr: ChildStderr, news: &Sender<News>) {
     let mut said = Vec::new();
-    let _ = (&mut stderr)
-        .take(LAST_WORDS_BYTES_MAX)
-        .read_to_end(&mut said);
+    let _ = (&mut stderr).take(LAST_WORDS_BYTES_MAX).read_to_end(&mut said);
     let _ = io::copy(&mut stderr, &mut io::sink());
-    let _ = news.send(News::Silent(
-        String::from_utf8_lossy(&said).trim().to_owned(),
-    ));
+    let _ = news.send(News::Silent(String::from_utf8_lossy(&said).trim().to_owned()));
 }
 
 /// Leaves the terminal's session, so that closing the window or Ctrl-C reaches the person's command
@@ -112,15 +108,11 @@ pub fn leave_terminal() {
 
 /// Runs `command` to its end, for at most `within`.
 fn run_bounded(command: &mut Command, within: Duration) -> io::Result<Output> {
-    let child = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()?;
+    let child =
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     let (done, end) = channel();
     std::thread::spawn(move || done.send(child.wait_with_output()));
-    end.recv_timeout(within)
-        .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+    end.recv_timeout(within).map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
 }
 
 /// Starts the person's installed service, where there is one. `None` where there is none; else
@@ -149,10 +141,7 @@ mod tests {
             .expect_err("it ended");
         match error {
             StartError::Exited { status, said } => {
-                assert_eq!(
-                    (status, said.as_str()),
-                    (Some(EXIT_ALREADY_RUNNING), "no room")
-                );
+                assert_eq!((status, said.as_str()), (Some(EXIT_ALREADY_RUNNING), "no room"));
             }
             other => panic!("{other}"),
         }
@@ -160,12 +149,8 @@ mod tests {
 
     #[test]
     fn a_daemon_that_never_speaks_is_given_up_and_ended() {
-        let error = until_ready(
-            &mut shell("exec sleep 60"),
-            Duration::from_millis(50),
-            || false,
-        )
-        .expect_err("slow");
+        let error = until_ready(&mut shell("exec sleep 60"), Duration::from_millis(50), || false)
+            .expect_err("slow");
         assert!(matches!(error, StartError::Slow(_)), "{error}");
     }
 
@@ -182,18 +167,11 @@ mod tests {
             .flatten()
             .expect("the daemon is told where");
         let speaker = std::os::unix::net::UnixDatagram::unbound().expect("a socket");
-        speaker
-            .send_to(b"STATUS=READY=1 soon", &path)
-            .expect("sent");
-        speaker
-            .send_to(b"STATUS=up\nREADY=1\n", &path)
-            .expect("sent");
+        speaker.send_to(b"STATUS=READY=1 soon", &path).expect("sent");
+        speaker.send_to(b"STATUS=up\nREADY=1\n", &path).expect("sent");
         assert!(waiter.wait(LONG));
         drop(place);
-        assert!(
-            !std::path::Path::new(&path).exists(),
-            "nothing is left behind"
-        );
+        assert!(!std::path::Path::new(&path).exists(), "nothing is left behind");
     }
 
     #[test]

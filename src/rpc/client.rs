@@ -71,24 +71,13 @@ impl Client {
     /// # Errors
     /// See [`ClientError`].
     pub fn connect(socket: &str) -> Result<Self, ClientError> {
-        let unreachable = |source| ClientError::Unreachable {
-            socket: socket.to_owned(),
-            source,
-        };
+        let unreachable = |source| ClientError::Unreachable { socket: socket.to_owned(), source };
         let stream = ipc::connect_blocking(socket).map_err(unreachable)?;
         let server = stream.credentials().map_err(unreachable)?;
         if server.uid != process::own_uid() {
-            return Err(ClientError::ForeignServer {
-                socket: socket.to_owned(),
-                uid: server.uid,
-            });
+            return Err(ClientError::ForeignServer { socket: socket.to_owned(), uid: server.uid });
         }
-        Ok(Self {
-            stream,
-            input: Lines::new(MAX_ANSWER_BYTES),
-            last_id: 0,
-            timeout: None,
-        })
+        Ok(Self { stream, input: Lines::new(MAX_ANSWER_BYTES), last_id: 0, timeout: None })
     }
 
     /// Bounds the whole of each later call. Named pipes know no such bound; there it has no effect.
@@ -122,8 +111,7 @@ impl Client {
         on_notification: &mut dyn FnMut(&str, &RawValue),
     ) -> Result<Box<RawValue>, CallError> {
         let mut line = Vec::new();
-        self.exchange(method, &params, &mut line, on_notification)
-            .map(ToOwned::to_owned)
+        self.exchange(method, &params, &mut line, on_notification).map(ToOwned::to_owned)
     }
 
     /// Waits for the next notification, for instance after `subscribe`.
@@ -171,10 +159,7 @@ impl Client {
                     on_notification(&method, params.unwrap_or(RawValue::NULL));
                 }
                 // Refused before the id was read; only the call at hand can be meant.
-                Incoming::Answer {
-                    id: seen,
-                    outcome: Err(error),
-                } if seen.get() == "null" => {
+                Incoming::Answer { id: seen, outcome: Err(error) } if seen.get() == "null" => {
                     return Err(CallError::Refused(error));
                 }
                 Incoming::Answer { id: seen, .. } if seen.get() == id.to_string() => break,
@@ -184,9 +169,9 @@ impl Client {
         }
         match understood(line)? {
             Incoming::Answer { outcome, .. } => outcome.map_err(CallError::Refused),
-            Incoming::Notification { .. } => Err(CallError::Garbled(
-                "an answer turned into a notification".into(),
-            )),
+            Incoming::Notification { .. } => {
+                Err(CallError::Garbled("an answer turned into a notification".into()))
+            }
         }
     }
 

@@ -39,13 +39,7 @@ impl Lines {
     /// An empty buffer for lines of at most `longest` bytes.
     #[must_use]
     pub fn new(longest: usize) -> Self {
-        Self {
-            bytes: Vec::new(),
-            start: 0,
-            scanned: 0,
-            longest,
-            skipping: false,
-        }
+        Self { bytes: Vec::new(), start: 0, scanned: 0, longest, skipping: false }
     }
 
     /// The buffer, with room to read into. Only ever append to it.
@@ -63,16 +57,12 @@ impl Lines {
             self.bytes.shrink_to(SMALL_BYTES);
         }
         let capacity = self.bytes.capacity();
-        let room = if filled {
-            (2 * capacity).clamp(SMALL_BYTES, KEPT_BYTES)
-        } else {
-            SMALL_BYTES / 2
-        };
+        let room =
+            if filled { (2 * capacity).clamp(SMALL_BYTES, KEPT_BYTES) } else { SMALL_BYTES / 2 };
         if capacity - held < room {
             // Doubling keeps copying linear; the bound keeps doubling from overshooting it.
             let left = self.longest.saturating_sub(held).max(SMALL_BYTES);
-            self.bytes
-                .reserve_exact(held.max(room).max(SMALL_BYTES).min(left));
+            self.bytes.reserve_exact(held.max(room).max(SMALL_BYTES).min(left));
         }
         &mut self.bytes
     }
@@ -84,19 +74,13 @@ impl Lines {
     )]
     pub fn next(&mut self) -> Next<'_> {
         loop {
-            let Some(length) = self.bytes[self.scanned..]
-                .iter()
-                .position(|byte| *byte == b'\n')
+            let Some(length) = self.bytes[self.scanned..].iter().position(|byte| *byte == b'\n')
             else {
                 self.scanned = self.bytes.len();
                 if self.skipping {
                     self.start = self.scanned;
                 }
-                return if self.pending() > self.longest {
-                    Next::TooLong
-                } else {
-                    Next::More
-                };
+                return if self.pending() > self.longest { Next::TooLong } else { Next::More };
             };
             let (start, end) = (self.start, self.scanned + length);
             if std::mem::take(&mut self.skipping) {
@@ -157,11 +141,7 @@ mod tests {
         let mut lines = Lines::new(longest);
         let mut seen = Vec::new();
         let mut rest = input;
-        for cut in cuts
-            .iter()
-            .map(|cut| cut % (input.len() + 1))
-            .chain([usize::MAX])
-        {
+        for cut in cuts.iter().map(|cut| cut % (input.len() + 1)).chain([usize::MAX]) {
             let (now, later) = rest.split_at(cut.min(rest.len()));
             rest = later;
             lines.space().extend_from_slice(now);
@@ -186,10 +166,7 @@ mod tests {
     #[test]
     fn the_longest_line_is_taken_and_one_byte_more_is_not() {
         assert_eq!(found(b"12345\n", &[], 5), (vec![b"12345".to_vec()], false));
-        assert_eq!(
-            found(b"a\n123456\nb\n", &[], 5),
-            (vec![b"a".to_vec()], true)
-        );
+        assert_eq!(found(b"a\n123456\nb\n", &[], 5), (vec![b"a".to_vec()], true));
         assert_eq!(found(b"123456", &[], 5), (vec![], true));
     }
 

@@ -111,9 +111,7 @@ pub(super) async fn run<S: Service>(mut stream: Stream, peer: Peer, terms: &Term
 
 /// The first byte decides the dialect.
 fn speaks_http(input: &[u8]) -> bool {
-    input
-        .first()
-        .is_some_and(|byte| !matches!(byte, b'{' | b'[' | b' ' | b'\t' | b'\r' | b'\n'))
+    input.first().is_some_and(|byte| !matches!(byte, b'{' | b'[' | b' ' | b'\t' | b'\r' | b'\n'))
 }
 
 /// Turns a peer away in the dialect of its first byte.
@@ -131,10 +129,9 @@ pub(super) async fn refuse(mut stream: Stream, refusal: Refusal) {
         return http::refuse(stream, first, answer).await;
     }
     let error = match refusal {
-        Refusal::Stranger => RpcError::new(
-            Kind::Denied,
-            "This daemon serves the user it runs as, and nobody else.",
-        ),
+        Refusal::Stranger => {
+            RpcError::new(Kind::Denied, "This daemon serves the user it runs as, and nobody else.")
+        }
         Refusal::Crowd => overloaded("Too many clients are connected; try again shortly."),
     };
     let mut line = Vec::new();
@@ -228,17 +225,11 @@ impl<S: Session> Connection<S> {
     /// Counts what is held of a line not yet complete, or gives the line up where that is too much.
     fn count_input(&mut self) {
         let pending = self.input.pending();
-        let counted = if pending > UNCOUNTED_BYTES {
-            pending
-        } else {
-            0
-        };
+        let counted = if pending > UNCOUNTED_BYTES { pending } else { 0 };
         if !self.charge.set(counted) {
             self.input.skip();
             self.charge.set(0);
-            self.refuse_line(&overloaded(
-                "Too many bytes are in flight; try again shortly.",
-            ));
+            self.refuse_line(&overloaded("Too many bytes are in flight; try again shortly."));
         }
     }
 
@@ -277,11 +268,7 @@ impl<S: Session> Connection<S> {
         if self.ended && !self.calls.idle() && self.peer_is_gone(context) {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
-        if progress {
-            Poll::Ready(Ok(()))
-        } else {
-            Poll::Pending
-        }
+        if progress { Poll::Ready(Ok(())) } else { Poll::Pending }
     }
 
     /// A peer that will send no more may wait for its answers or be gone altogether, and no work is
@@ -291,9 +278,8 @@ impl<S: Session> Connection<S> {
             if self.stream.hung_up(context) {
                 return true;
             }
-            let check = self
-                .check
-                .get_or_insert_with(|| Box::pin(tokio::time::sleep(HANG_UP_CHECK)));
+            let check =
+                self.check.get_or_insert_with(|| Box::pin(tokio::time::sleep(HANG_UP_CHECK)));
             if check.as_mut().poll(context).is_pending() {
                 return false;
             }

@@ -85,7 +85,12 @@ impl Service for Dispatcher {
 
     fn open(&self, peer: Peer, outbox: Outbox) -> Caller {
         self.0.clients.send_modify(|count| *count += 1);
-        Caller { trail: Trail::new(Arc::clone(&self.0), peer), surface: Arc::clone(&self.0), outbox, subscribed: None }
+        Caller {
+            trail: Trail::new(Arc::clone(&self.0), peer),
+            surface: Arc::clone(&self.0),
+            outbox,
+            subscribed: None,
+        }
     }
 
     fn refused(&self, peer: &Peer) {
@@ -183,7 +188,11 @@ impl Caller {
         match (&self.subscribed, on) {
             (None, true) => {
                 let ended = CancellationToken::new();
-                subscription::start(self.surface.logins.clone(), self.outbox.clone(), ended.clone());
+                subscription::start(
+                    self.surface.logins.clone(),
+                    self.outbox.clone(),
+                    ended.clone(),
+                );
                 self.subscribed = Some(ended);
             }
             (Some(_), false) => {

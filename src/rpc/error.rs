@@ -129,7 +129,8 @@ impl RpcError {
     /// Adds when to try again, in seconds (at least one).
     #[must_use]
     pub fn retry_after(mut self, after: std::time::Duration) -> Self {
-        self.data.retry_after = Some(after.as_millis().div_ceil(1000).max(1).try_into().unwrap_or(u64::MAX));
+        self.data.retry_after =
+            Some(after.as_millis().div_ceil(1000).max(1).try_into().unwrap_or(u64::MAX));
         self
     }
 

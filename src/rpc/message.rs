@@ -44,14 +44,9 @@ impl Call<'_> {
     /// The refusal due to parameters given as a list: methods here know theirs by name only.
     #[must_use]
     pub fn positional(&self) -> Option<RpcError> {
-        let list = self
-            .params
-            .is_some_and(|params| params.get().starts_with('['));
+        let list = self.params.is_some_and(|params| params.get().starts_with('['));
         list.then(|| {
-            RpcError::new(
-                Kind::InvalidParams,
-                "Parameters go by name: send an object, not a list.",
-            )
+            RpcError::new(Kind::InvalidParams, "Parameters go by name: send an object, not a list.")
         })
     }
 }
@@ -150,29 +145,17 @@ fn judge<'a>(members: &Members<'a>) -> Result<Call<'a>, Invalid<'a>> {
         }
         id => id,
     };
-    let refuse = |why: &str| {
-        Err(Invalid {
-            id,
-            error: invalid_request(why),
-        })
-    };
+    let refuse = |why: &str| Err(Invalid { id, error: invalid_request(why) });
     if members.jsonrpc.and_then(string).as_deref() != Some("2.0") {
         return refuse("`jsonrpc` must be \"2.0\"");
     }
     let Some(method) = members.method.and_then(string) else {
         return refuse("`method` must be a string");
     };
-    if members
-        .params
-        .is_some_and(|params| !params.get().starts_with(['{', '[']))
-    {
+    if members.params.is_some_and(|params| !params.get().starts_with(['{', '['])) {
         return refuse("`params` must be an object");
     }
-    Ok(Call {
-        id,
-        method,
-        params: members.params,
-    })
+    Ok(Call { id, method, params: members.params })
 }
 
 /// The elements of a batch, unjudged.
@@ -211,9 +194,7 @@ impl<'de> Deserialize<'de> for Elements<'de> {
 fn batch(text: &str) -> Result<Vec<&RawValue>, RpcError> {
     let Elements(elements, more) = serde_json::from_str(text).map_err(|e| not_json(&e))?;
     if more {
-        return Err(invalid_request(&format!(
-            "a batch holds at most {MAX_BATCH} requests"
-        )));
+        return Err(invalid_request(&format!("a batch holds at most {MAX_BATCH} requests")));
     }
     if elements.is_empty() {
         return Err(invalid_request("a batch holds at least one request"));
@@ -245,10 +226,7 @@ fn invalid_request(why: &str) -> RpcError {
 }
 
 fn not_json(e: &serde_json::Error) -> RpcError {
-    RpcError::new(
-        Kind::ParseError,
-        format!("The line is not JSON: {}.", told(e)),
-    )
+    RpcError::new(Kind::ParseError, format!("The line is not JSON: {}.", told(e)))
 }
 
 /// serde_json's words less the line number, which is always 1 here.
@@ -268,10 +246,7 @@ fn words(e: &serde_json::Error) -> String {
 /// -32602 with what does not fit, an unknown name for instance.
 pub fn named<'a, T: Deserialize<'a>>(params: Option<&'a RawValue>) -> Result<T, RpcError> {
     serde_json::from_str(params.map_or("{}", RawValue::get)).map_err(|e| {
-        RpcError::new(
-            Kind::InvalidParams,
-            format!("The parameters do not fit: {}.", words(&e)),
-        )
+        RpcError::new(Kind::InvalidParams, format!("The parameters do not fit: {}.", words(&e)))
     })
 }
 
@@ -301,10 +276,7 @@ pub enum Incoming<'a> {
 pub fn incoming(line: &str) -> Result<Incoming<'_>, String> {
     let members: Members<'_> = serde_json::from_str(line).map_err(|e| told(&e))?;
     if let (None, Some(method)) = (members.id, members.method.and_then(string)) {
-        return Ok(Incoming::Notification {
-            method,
-            params: members.params,
-        });
+        return Ok(Incoming::Notification { method, params: members.params });
     }
     let id = members.id.ok_or("neither `id` nor `method`")?;
     let outcome = match (members.result, members.error) {

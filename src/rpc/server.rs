@@ -32,11 +32,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            max_clients: 1024,
-            max_message_bytes: 64 << 20,
-            max_inflight_bytes: 128 << 20,
-        }
+        Self { max_clients: 1024, max_message_bytes: 64 << 20, max_inflight_bytes: 128 << 20 }
     }
 }
 
@@ -55,9 +51,7 @@ pub async fn serve<S: Service>(
             budget: Budget::new(limits.max_inflight_bytes),
             stop: stop.clone(),
         }),
-        clients: Arc::new(Semaphore::new(
-            limits.max_clients.min(Semaphore::MAX_PERMITS),
-        )),
+        clients: Arc::new(Semaphore::new(limits.max_clients.min(Semaphore::MAX_PERMITS))),
         refusals: Arc::new(Semaphore::new(MAX_REFUSALS)),
         tasks: TaskTracker::new(),
     };

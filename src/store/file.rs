@@ -120,7 +120,8 @@ impl Slot {
     pub fn keep(&self, record: &Record, room: Option<Room>) -> Result<(), StoreError> {
         let path = self.path();
         let bytes = format::encode(record);
-        let in_room = room.filter(|room| bytes.len() <= room.bytes).map(|room| self.keep_in(room, &bytes));
+        let in_room =
+            room.filter(|room| bytes.len() <= room.bytes).map(|room| self.keep_in(room, &bytes));
         match in_room {
             Some(Ok(())) => {}
             _ => self.keep_anew(&bytes).map_err(|source| StoreError::new("save", &path, source))?,
@@ -197,7 +198,8 @@ impl Slot {
             let file = entry.file_name();
             let rest = file.to_str().and_then(|file| file.strip_prefix(&prefix));
             rest.and_then(|rest| rest.split_once('-')).is_some_and(|(kind, when)| {
-                matches!(kind, "damaged" | "newer" | "quarantined" | "torn" | "refused") && when.ends_with('Z')
+                matches!(kind, "damaged" | "newer" | "quarantined" | "torn" | "refused")
+                    && when.ends_with('Z')
             })
         };
         let mut paths: Vec<_> = entries.flatten().filter(ours).map(|entry| entry.path()).collect();
@@ -206,7 +208,12 @@ impl Slot {
     }
 
     /// Moves a file that could not be read to a name that tells what and when.
-    pub(super) fn set_aside(&self, path: &Path, kind: &str, now: Timestamp) -> Result<PathBuf, StoreError> {
+    pub(super) fn set_aside(
+        &self,
+        path: &Path,
+        kind: &str,
+        now: Timestamp,
+    ) -> Result<PathBuf, StoreError> {
         let aside = self.aside(kind, now);
         std::fs::rename(path, &aside)
             .and_then(|()| files::sync_dir(&self.dir))

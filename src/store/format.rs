@@ -114,7 +114,8 @@ pub enum Unreadable {
 /// The bytes of a record, a line feed included.
 #[must_use]
 pub fn encode<T: Serialize>(body: &T) -> Vec<u8> {
-    let login = serde_json::value::to_raw_value(body).expect("records serialise: string keys, finite numbers");
+    let login = serde_json::value::to_raw_value(body)
+        .expect("records serialise: string keys, finite numbers");
     let checksum = checksum(login.get()).into();
     let envelope = Envelope { version: VERSION, login: &login, checksum };
     let mut bytes = serde_json::to_vec(&envelope).expect("an envelope serialises");

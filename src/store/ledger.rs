@@ -48,8 +48,12 @@ impl Ledger {
             None => Content::default(),
             Some(Ok(content)) => content,
             Some(Err(why)) => {
-                let aside = path.with_extension(format!("json.damaged-{}", crate::clock::Clock::System.now().compact()));
-                std::fs::rename(&path, &aside).map_err(|source| StoreError::new("keep aside", &path, source))?;
+                let aside = path.with_extension(format!(
+                    "json.damaged-{}",
+                    crate::clock::Clock::System.now().compact()
+                ));
+                std::fs::rename(&path, &aside)
+                    .map_err(|source| StoreError::new("keep aside", &path, source))?;
                 tracing::warn!(file = %path.display(), %why, aside = %aside.display(), "the ledger could not be used; it was kept aside");
                 Content::default()
             }
@@ -137,7 +141,10 @@ mod tests {
     fn a_damaged_ledger_is_kept_aside() {
         let dir = tempfile::tempdir().expect("a folder");
         std::fs::write(dir.path().join("ledger.json"), "{").expect("writes");
-        assert_eq!(Ledger::load(dir.path()).expect("begins anew").entry("openai"), Entry::default());
+        assert_eq!(
+            Ledger::load(dir.path()).expect("begins anew").entry("openai"),
+            Entry::default()
+        );
         let kept = std::fs::read_dir(dir.path()).expect("reads").flatten().next().expect("kept");
         assert!(kept.file_name().to_string_lossy().starts_with("ledger.json.damaged-"));
     }

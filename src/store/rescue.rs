@@ -41,7 +41,9 @@ impl Slot {
         let rescued = self.read_rescue();
 
         let current = |record: &Record| record.epoch >= ledger.epoch;
-        if let Some(stale) = [main.as_ref(), rescued.as_ref()].into_iter().flatten().find(|r| !current(r)) {
+        if let Some(stale) =
+            [main.as_ref(), rescued.as_ref()].into_iter().flatten().find(|r| !current(r))
+        {
             tracing::info!(epoch = stale.epoch, "finishing a logout that was cut off");
         }
         let (answer, mark) = match spare {
@@ -106,7 +108,11 @@ impl Slot {
         Ok(())
     }
 
-    fn read_login(&self, loaded: &mut Loaded, now: Timestamp) -> Result<Option<Record>, StoreError> {
+    fn read_login(
+        &self,
+        loaded: &mut Loaded,
+        now: Timestamp,
+    ) -> Result<Option<Record>, StoreError> {
         let path = self.path();
         let (kind, why) = match read(&path) {
             Ok(None) => return Ok(None),
@@ -115,17 +121,27 @@ impl Slot {
                 Err(why @ Unreadable::Newer(_)) => ("newer", why.to_string()),
                 Err(why @ Unreadable::Damaged(_)) => ("damaged", why.to_string()),
             },
-            Err(why @ (Untrusted::NotPlain | Untrusted::Foreign(_))) => ("refused", why.to_string()),
+            Err(why @ (Untrusted::NotPlain | Untrusted::Foreign(_))) => {
+                ("refused", why.to_string())
+            }
             Err(source) => return Err(StoreError::new("read", &path, source)),
         };
         let aside = self.set_aside(&path, kind, now)?;
-        let notice = format!("{} could not be used: {why}; it was kept as {}", path.display(), aside.display());
+        let notice = format!(
+            "{} could not be used: {why}; it was kept as {}",
+            path.display(),
+            aside.display()
+        );
         tracing::warn!("{notice}");
         loaded.notices.push(notice);
         Ok(None)
     }
 
-    fn read_spare_file(&self, loaded: &mut Loaded, now: Timestamp) -> Result<Option<Spare>, StoreError> {
+    fn read_spare_file(
+        &self,
+        loaded: &mut Loaded,
+        now: Timestamp,
+    ) -> Result<Option<Spare>, StoreError> {
         let path = self.spare_path();
         match self.read_spare() {
             Ok(None) => Ok(None),
@@ -185,7 +201,8 @@ mod tests {
 
     fn scratch() -> Scratch {
         let dir = tempfile::tempdir().expect("a folder");
-        let store = Store::open(&dir.path().join("data"), &dir.path().join("state")).expect("opens");
+        let store =
+            Store::open(&dir.path().join("data"), &dir.path().join("state")).expect("opens");
         Scratch { slot: store.slot("openai", "default"), _dir: dir }
     }
 
@@ -264,7 +281,9 @@ mod tests {
 
     #[test]
     fn damaged_and_newer_files_are_kept_aside_whole() {
-        for (content, kind) in [(&b"{not json"[..], "damaged"), (br#"{"version":9}"#, "newer"), (b"", "damaged")] {
+        for (content, kind) in
+            [(&b"{not json"[..], "damaged"), (br#"{"version":9}"#, "newer"), (b"", "damaged")]
+        {
             let s = scratch();
             std::fs::write(s.slot.path(), content).expect("writes");
             let loaded = load(&s.slot);
@@ -296,7 +315,8 @@ mod tests {
         s.slot.rescue(&record(1, 3)).expect("rescues");
         s.slot.make_room(&mark(1, 0), &record(1, 1)).expect("makes room");
         s.slot.remove_all().expect("removes");
-        let left = std::fs::read_dir(s.slot.path().parent().expect("a folder")).expect("reads").count();
+        let left =
+            std::fs::read_dir(s.slot.path().parent().expect("a folder")).expect("reads").count();
         assert_eq!(left, 0);
         assert!(!s.slot.rescue_path().exists());
     }

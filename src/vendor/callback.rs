@@ -95,14 +95,18 @@ impl Listening {
 }
 
 /// Listens on the first of `ports` that is free; nothing where none is.
-pub async fn listen(ports: &[u16], tracker: &TaskTracker) -> Option<(Listening, mpsc::Receiver<Hit>)> {
+pub async fn listen(
+    ports: &[u16],
+    tracker: &TaskTracker,
+) -> Option<(Listening, mpsc::Receiver<Hit>)> {
     for port in ports {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, *port));
         let Ok(listener) = TcpListener::bind(address).await else { continue };
         let Ok(bound) = listener.local_addr() else { continue };
         let (sender, hits) = mpsc::channel(QUEUE);
         let stop = CancellationToken::new();
-        let router = Router::new().route(PATH, get(returned)).fallback(elsewhere).with_state(sender);
+        let router =
+            Router::new().route(PATH, get(returned)).fallback(elsewhere).with_state(sender);
         let ended = stop.clone().cancelled_owned();
         tracker.spawn(async move {
             if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(ended).await {
@@ -114,7 +118,10 @@ pub async fn listen(ports: &[u16], tracker: &TaskTracker) -> Option<(Listening, 
     None
 }
 
-async fn returned(State(hits): State<mpsc::Sender<Hit>>, Query(pairs): Query<Vec<(String, String)>>) -> Response {
+async fn returned(
+    State(hits): State<mpsc::Sender<Hit>>,
+    Query(pairs): Query<Vec<(String, String)>>,
+) -> Response {
     let (answer, page) = oneshot::channel();
     let sent = hits.send(Hit { returned: Returned::from_pairs(pairs), answer }).await;
     let page = match sent {
@@ -129,7 +136,11 @@ async fn returned(State(hits): State<mpsc::Sender<Hit>>, Query(pairs): Query<Vec
 }
 
 async fn elsewhere() -> Response {
-    let page = page::render("Nothing here", "<p>valetkey waits on another path for a browser to come back.</p>", Tone::Plain);
+    let page = page::render(
+        "Nothing here",
+        "<p>valetkey waits on another path for a browser to come back.</p>",
+        Tone::Plain,
+    );
     (StatusCode::NOT_FOUND, HEADERS, Html(page)).into_response()
 }
 
@@ -142,7 +153,8 @@ const HEADERS: [(header::HeaderName, &str); 4] = [
 ];
 
 fn respond(page: Page) -> Response {
-    let (status, tone) = if page.done { (StatusCode::OK, Tone::Good) } else { (StatusCode::BAD_REQUEST, Tone::Bad) };
+    let (status, tone) =
+        if page.done { (StatusCode::OK, Tone::Good) } else { (StatusCode::BAD_REQUEST, Tone::Bad) };
     let body = format!("<p>{}</p>", page::escape(&page.text));
     (status, HEADERS, Html(page::render(&page.title, &body, tone))).into_response()
 }
@@ -154,9 +166,15 @@ mod tests {
     #[test]
     fn a_parameter_given_twice_is_not_believed() {
         let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        let returned = Returned::from_pairs([pair("code", "a"), pair("state", "s"), pair("state", "t"), pair("x", "y")]);
+        let returned = Returned::from_pairs([
+            pair("code", "a"),
+            pair("state", "s"),
+            pair("state", "t"),
+            pair("x", "y"),
+        ]);
         assert_eq!(returned, Returned { code: Some("a".into()), ..Returned::default() });
-        let thrice = Returned::from_pairs([pair("state", "s"), pair("state", "t"), pair("state", "u")]);
+        let thrice =
+            Returned::from_pairs([pair("state", "s"), pair("state", "t"), pair("state", "u")]);
         assert_eq!(thrice.state, None);
     }
 
@@ -168,7 +186,9 @@ mod tests {
         assert!(listen(&[port], &tracker).await.is_none());
         let (listening, mut hits) = listen(&[port, 0], &tracker).await.expect("a free port");
         let url = format!("{}?state=s&error=%3Cscript%3E", listening.redirect_uri());
-        let browser = tokio::spawn(async move { reqwest::Client::builder().no_proxy().build().expect("a client").get(url).send().await });
+        let browser = tokio::spawn(async move {
+            reqwest::Client::builder().no_proxy().build().expect("a client").get(url).send().await
+        });
         let hit = hits.recv().await.expect("a hit");
         assert_eq!(hit.returned.error.as_deref(), Some("<script>"));
         let text = hit.returned.error.unwrap_or_default();

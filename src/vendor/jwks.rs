@@ -86,15 +86,25 @@ impl Jwks {
     ///
     /// # Errors
     /// [`Disbelief`], which tells "not now" from "never".
-    pub async fn verify(&self, wire: &Wire, token: &str, expected: &Expected<'_>) -> Result<Claims, Disbelief> {
+    pub async fn verify(
+        &self,
+        wire: &Wire,
+        token: &str,
+        expected: &Expected<'_>,
+    ) -> Result<Claims, Disbelief> {
         let bad = |why: &str| Disbelief::Bad(why.to_owned());
-        let header = jsonwebtoken::decode_header(token).map_err(|_| bad("it is not a signed JWT"))?;
+        let header =
+            jsonwebtoken::decode_header(token).map_err(|_| bad("it is not a signed JWT"))?;
         if !ALGORITHMS.contains(&header.alg) {
-            return Err(Disbelief::Bad(format!("it is signed with {:?}, which is not asymmetric", header.alg)));
+            return Err(Disbelief::Bad(format!(
+                "it is signed with {:?}, which is not asymmetric",
+                header.alg
+            )));
         }
         let kid = header.kid.as_deref().ok_or_else(|| bad("it does not name its key"))?;
         let jwk = self.key(wire, kid).await?;
-        let key = DecodingKey::from_jwk(&jwk).map_err(|_| bad("the issuer's key is of no known kind"))?;
+        let key =
+            DecodingKey::from_jwk(&jwk).map_err(|_| bad("the issuer's key is of no known kind"))?;
         let mut validation = Validation::new(header.alg);
         // The times are checked below: the library would look at the machine's clock itself.
         validation.validate_exp = false;
@@ -111,14 +121,17 @@ impl Jwks {
     async fn key(&self, wire: &Wire, kid: &str) -> Result<Jwk, Disbelief> {
         let mut cached = self.cached.lock().await;
         let now = self.clock.now();
-        let within = |at: Option<Timestamp>, span| at.is_some_and(|at| at <= now && now.since(at) < span);
+        let within =
+            |at: Option<Timestamp>, span| at.is_some_and(|at| at <= now && now.since(at) < span);
         let known = cached.keys.as_ref().and_then(|keys| keys.find(kid)).cloned();
         if within(cached.fetched_at, FRESH) {
             if let Some(jwk) = known {
                 return Ok(jwk);
             }
             if within(cached.asked_at, REFETCH) {
-                return Err(Disbelief::Bad("it is signed with a key that the issuer does not publish".into()));
+                return Err(Disbelief::Bad(
+                    "it is signed with a key that the issuer does not publish".into(),
+                ));
             }
         }
         cached.asked_at = Some(now);
@@ -126,12 +139,15 @@ impl Jwks {
         let jwk = keys.find(kid).cloned();
         cached.fetched_at = Some(now);
         cached.keys = Some(keys);
-        jwk.ok_or_else(|| Disbelief::Bad("it is signed with a key that the issuer does not publish".into()))
+        jwk.ok_or_else(|| {
+            Disbelief::Bad("it is signed with a key that the issuer does not publish".into())
+        })
     }
 
     async fn fetch(&self, wire: &Wire) -> Result<JwkSet, Disbelief> {
         let unreachable = |why: String| Disbelief::KeysUnreachable(why);
-        let request = wire.request(Method::GET, &self.path).map_err(|error| unreachable(error.message))?;
+        let request =
+            wire.request(Method::GET, &self.path).map_err(|error| unreachable(error.message))?;
         let answer = wire.send(request).await.map_err(|error| unreachable(error.message))?;
         if !answer.status.is_success() {
             return Err(unreachable(answer.describe()));
@@ -143,7 +159,9 @@ impl Jwks {
 fn check(claims: &Claims, expected: &Expected<'_>, now: Timestamp) -> Result<(), Disbelief> {
     let bad = |why: String| Err(Disbelief::Bad(why));
     let issuers_now = now.shifted(expected.skew_millis);
-    let time = |name: &str| claims.get(name).and_then(Value::as_f64).map(|secs| Timestamp((secs * 1000.0) as u64));
+    let time = |name: &str| {
+        claims.get(name).and_then(Value::as_f64).map(|secs| Timestamp((secs * 1000.0) as u64))
+    };
     let issuer = claims.get("iss").and_then(Value::as_str).unwrap_or_default();
     if issuer.trim_end_matches('/') != expected.issuer.trim_end_matches('/') {
         return bad(format!("it was issued by {issuer:?}, not by {:?}", expected.issuer));
@@ -180,13 +198,16 @@ mod tests {
 
     #[test]
     fn issuer_end_and_audience_must_fit() {
-        let good = json!({"iss": "https://issuer.example", "exp": NOW.as_secs() + 60, "aud": ["a", "b"]});
+        let good =
+            json!({"iss": "https://issuer.example", "exp": NOW.as_secs() + 60, "aud": ["a", "b"]});
         judge(&good, Some("b"), 0).expect("good");
         judge(&good, None, 0).expect("good");
         judge(&good, Some("c"), 0).expect_err("another audience");
-        judge(&json!({"iss": "https://other.example", "exp": NOW.as_secs() + 60}), None, 0).expect_err("issuer");
+        judge(&json!({"iss": "https://other.example", "exp": NOW.as_secs() + 60}), None, 0)
+            .expect_err("issuer");
         judge(&json!({"iss": "https://issuer.example"}), None, 0).expect_err("no end");
-        judge(&json!({"iss": "https://issuer.example", "exp": NOW.as_secs() - 120}), None, 0).expect_err("ended");
+        judge(&json!({"iss": "https://issuer.example", "exp": NOW.as_secs() - 120}), None, 0)
+            .expect_err("ended");
     }
 
     #[test]

@@ -114,7 +114,12 @@ impl OpenAi {
     ///
     /// # Errors
     /// [`VendorError`]; the code is used up in any case.
-    pub async fn exchange(&self, code: &Secret, verifier: &Secret, redirect_uri: &str) -> Result<Grant, VendorError> {
+    pub async fn exchange(
+        &self,
+        code: &Secret,
+        verifier: &Secret,
+        redirect_uri: &str,
+    ) -> Result<Grant, VendorError> {
         let request = self.issuer.request(Method::POST, "/oauth/token")?.form(&[
             ("grant_type", "authorization_code"),
             ("client_id", &self.config.client_id),
@@ -177,21 +182,22 @@ impl OpenAi {
             authorization_code: Secret,
             code_verifier: Secret,
         }
-        let request = self
-            .issuer
-            .request(Method::POST, "/api/accounts/deviceauth/token")?
-            .json(&json!({ "device_auth_id": device.device_id.expose(), "user_code": device.user_code }));
+        let request = self.issuer.request(Method::POST, "/api/accounts/deviceauth/token")?.json(
+            &json!({ "device_auth_id": device.device_id.expose(), "user_code": device.user_code }),
+        );
         let answer = self.issuer.send(request).await?;
         match answer.status {
             StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => Ok(DevicePoll::Pending),
             StatusCode::TOO_MANY_REQUESTS => Ok(DevicePoll::SlowDown(answer.retry_after)),
-            status if status.is_server_error() => Err(VendorError::Unreachable {
-                message: answer.describe(),
-                which: None,
-            }),
+            status if status.is_server_error() => {
+                Err(VendorError::Unreachable { message: answer.describe(), which: None })
+            }
             status if status.is_success() => {
                 let approved: Approved = answer.json().ok_or_else(|| garbled(&answer))?;
-                Ok(DevicePoll::Approved { code: approved.authorization_code, verifier: approved.code_verifier })
+                Ok(DevicePoll::Approved {
+                    code: approved.authorization_code,
+                    verifier: approved.code_verifier,
+                })
             }
             _ => Err(refused(&answer)),
         }
@@ -239,9 +245,18 @@ impl OpenAi {
     ///
     /// # Errors
     /// [`Disbelief`], which tells "not now" from "never".
-    pub async fn identify(&self, access: &AccessToken, id: Option<&IdToken>, skew_millis: i64) -> Result<Identity, Disbelief> {
+    pub async fn identify(
+        &self,
+        access: &AccessToken,
+        id: Option<&IdToken>,
+        skew_millis: i64,
+    ) -> Result<Identity, Disbelief> {
         let source = self.source();
-        let expected = Expected { issuer: &source.issuer, audience: self.config.audience.as_deref(), skew_millis };
+        let expected = Expected {
+            issuer: &source.issuer,
+            audience: self.config.audience.as_deref(),
+            skew_millis,
+        };
         let claims = self.jwks.verify(&self.issuer, access.expose(), &expected).await?;
         let mut identity = identity(&claims, skew_millis);
         if let Some(id) = id {
@@ -252,7 +267,9 @@ impl OpenAi {
                     identity.email = from_id.email.or(identity.email);
                     identity.plan = identity.plan.or(from_id.plan);
                 }
-                Err(error) => tracing::warn!(%error, "the id token is not believed; the access token is"),
+                Err(error) => {
+                    tracing::warn!(%error, "the id token is not believed; the access token is")
+                }
             }
         }
         Ok(identity)
@@ -260,7 +277,12 @@ impl OpenAi {
 
     /// The headers that the API wants beside a body.
     #[must_use]
-    pub fn api_headers(&self, access: &AccessToken, account_id: Option<&str>, fedramp: bool) -> Vec<(&'static str, String)> {
+    pub fn api_headers(
+        &self,
+        access: &AccessToken,
+        account_id: Option<&str>,
+        fedramp: bool,
+    ) -> Vec<(&'static str, String)> {
         let mut headers = vec![
             ("Authorization", format!("Bearer {}", access.expose())),
             ("originator", self.config.originator.clone()),
@@ -278,7 +300,11 @@ impl OpenAi {
     ///
     /// # Errors
     /// [`VendorError`], `status` 401 where the token was not accepted.
-    pub async fn models(&self, access: &AccessToken, account_id: Option<&str>) -> Result<Vec<Value>, VendorError> {
+    pub async fn models(
+        &self,
+        access: &AccessToken,
+        account_id: Option<&str>,
+    ) -> Result<Vec<Value>, VendorError> {
         #[derive(Deserialize)]
         struct Catalogue {
             models: Vec<Value>,
@@ -329,11 +355,13 @@ fn classify(answer: &Answer) -> Refreshed {
     }
     match error_code(&answer.body) {
         Some(reason) if FINAL.contains(&reason.as_str()) => Refreshed::Refused { reason, message },
-        Some(reason) if NOT_PROCESSED.contains(&reason.as_str()) => Refreshed::Harmless { retry_after, message },
+        Some(reason) if NOT_PROCESSED.contains(&reason.as_str()) => {
+            Refreshed::Harmless { retry_after, message }
+        }
         _ => match answer.status {
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::FORBIDDEN | StatusCode::SERVICE_UNAVAILABLE => {
-                Refreshed::Harmless { retry_after, message }
-            }
+            StatusCode::TOO_MANY_REQUESTS
+            | StatusCode::FORBIDDEN
+            | StatusCode::SERVICE_UNAVAILABLE => Refreshed::Harmless { retry_after, message },
             _ => Refreshed::Unknown { message },
         },
     }
@@ -343,7 +371,10 @@ fn classify(answer: &Answer) -> Refreshed {
 fn error_code(body: &[u8]) -> Option<String> {
     let body: Value = serde_json::from_slice(body).ok()?;
     let error = &body["error"];
-    [&error["code"], error, &body["code"]].into_iter().find_map(Value::as_str).map(str::to_ascii_lowercase)
+    [&error["code"], error, &body["code"]]
+        .into_iter()
+        .find_map(Value::as_str)
+        .map(str::to_ascii_lowercase)
 }
 
 fn grant(tokens: TokenAnswer, skew_millis: i64) -> Grant {
@@ -366,7 +397,11 @@ fn refused(answer: &Answer) -> VendorError {
 }
 
 fn garbled(answer: &Answer) -> VendorError {
-    VendorError::Refused { status: answer.status.as_u16(), reason: "garbled".to_owned(), body: redact(&answer.body) }
+    VendorError::Refused {
+        status: answer.status.as_u16(),
+        reason: "garbled".to_owned(),
+        body: redact(&answer.body),
+    }
 }
 
 /// The issuer writes the interval as a string; a number is what RFC 8628 has.
@@ -382,7 +417,8 @@ fn identity(claims: &Claims, skew_millis: i64) -> Identity {
     let email = claims.get("email").and_then(text);
     Identity {
         account_id: text(&auth["chatgpt_account_id"]),
-        email: email.or_else(|| claims.get(PROFILE_CLAIM).and_then(|profile| text(&profile["email"]))),
+        email: email
+            .or_else(|| claims.get(PROFILE_CLAIM).and_then(|profile| text(&profile["email"]))),
         plan: text(&auth["chatgpt_plan_type"]),
         fedramp: auth["chatgpt_account_is_fedramp"].as_bool().unwrap_or(false),
         expires_at: claims

@@ -29,7 +29,8 @@ pub fn redact(body: &[u8]) -> String {
             out.push_str(piece);
         }
         // `"refresh_token": "` and `refresh_token=`: what follows is the value, however short.
-        after_secret_name = if run { names_a_secret(piece) } else { after_secret_name && is_assignment(piece) };
+        after_secret_name =
+            if run { names_a_secret(piece) } else { after_secret_name && is_assignment(piece) };
     }
     out.trim().to_owned()
 }
@@ -91,7 +92,11 @@ mod tests {
     fn credentials_go_and_words_stay() {
         let body = br#"{"error":{"code":"refresh_token_reused","message":"Token rt_AbC123xyz456def789ghi was used; see https://help.example.com/en/articles/why","refresh_token":"short1"}}"#;
         let shown = redact(body);
-        assert!(shown.contains("refresh_token_reused") && shown.contains("https://help.example.com/en/articles/why"), "{shown}");
+        assert!(
+            shown.contains("refresh_token_reused")
+                && shown.contains("https://help.example.com/en/articles/why"),
+            "{shown}"
+        );
         assert!(!shown.contains("rt_AbC") && !shown.contains("short1"), "{shown}");
         assert!(!redact(b"Authorization: Bearer abcdef").contains("abcdef"));
         assert!(!redact(b"got eyJhbGciOi.eyJzdWIi.sig").contains("eyJ"));

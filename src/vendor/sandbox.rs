@@ -123,22 +123,12 @@ impl Sandbox {
     pub async fn start(options: Options) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port)).await?;
         let url = format!("http://127.0.0.1:{}", listener.local_addr()?.port());
-        let keys = tokio::task::spawn_blocking(Keys::generate)
-            .await
-            .map_err(io::Error::other)?;
+        let keys = tokio::task::spawn_blocking(Keys::generate).await.map_err(io::Error::other)?;
         let settings = Settings::new(options.approve, options.access_ttl.as_secs());
-        let app = Arc::new(Shared::new(
-            url.clone(),
-            &options,
-            World::new(settings, keys),
-        ));
+        let app = Arc::new(Shared::new(url.clone(), &options, World::new(settings, keys)));
         let stop = app.stop.clone();
         let server = tokio::spawn(serve(listener, app, stop.clone()));
-        Ok(Self {
-            url,
-            stop: stop.drop_guard(),
-            server,
-        })
+        Ok(Self { url, stop: stop.drop_guard(), server })
     }
 
     /// `http://127.0.0.1:PORT`: the issuer's name, and with `/backend-api` behind it the API's base.
@@ -149,9 +139,7 @@ impl Sandbox {
 
     /// Stops listening, ends stalled answers, and waits a moment for those under way.
     pub async fn stop(self) {
-        let Self {
-            stop, mut server, ..
-        } = self;
+        let Self { stop, mut server, .. } = self;
         drop(stop);
         if tokio::time::timeout(STOP_WAIT, &mut server).await.is_err() {
             server.abort();
@@ -161,9 +149,8 @@ impl Sandbox {
 
 async fn serve(listener: TcpListener, app: App, stop: CancellationToken) {
     let service = routes(app).into_make_service_with_connect_info::<Cord>();
-    let served = axum::serve(Port(listener), service)
-        .with_graceful_shutdown(stop.cancelled_owned())
-        .await;
+    let served =
+        axum::serve(Port(listener), service).with_graceful_shutdown(stop.cancelled_owned()).await;
     if let Err(error) = served {
         tracing::warn!(%error, "the sandbox stopped serving");
     }
@@ -171,10 +158,7 @@ async fn serve(listener: TcpListener, app: App, stop: CancellationToken) {
 
 fn routes(app: App) -> Router {
     let issuer = Router::new()
-        .route(
-            "/oauth/authorize",
-            get(authorize::authorize).post(authorize::decided),
-        )
+        .route("/oauth/authorize", get(authorize::authorize).post(authorize::decided))
         .route("/oauth/token", post(issuer::token))
         .route("/oauth/revoke", post(issuer::revoke))
         .route("/.well-known/jwks.json", get(issuer::jwks))
@@ -187,17 +171,12 @@ fn routes(app: App) -> Router {
         .route("/wham/accounts/check", get(account::accounts))
         .route("/wham/settings/user", get(account::settings));
     let turns = Router::new()
-        .route(
-            "/backend-api/codex/responses",
-            post(backend::responses).get(backend::websocket),
-        )
+        .route("/backend-api/codex/responses", post(backend::responses).get(backend::websocket))
         .layer(DefaultBodyLimit::max(LARGE_BODY_BYTES_MOST));
     let levers = Router::new()
         .route(
             "/faults",
-            post(control::add_faults)
-                .get(control::list_faults)
-                .delete(control::clear_faults),
+            post(control::add_faults).get(control::list_faults).delete(control::clear_faults),
         )
         .route("/settings", post(control::settings).get(control::settings))
         .route("/approve", post(control::approve))

@@ -141,7 +141,11 @@ impl Answer {
     #[must_use]
     pub fn describe(&self) -> String {
         let body = redact(&self.body);
-        if body.is_empty() { format!("HTTP {}", self.status) } else { format!("HTTP {}: {body}", self.status) }
+        if body.is_empty() {
+            format!("HTTP {}", self.status)
+        } else {
+            format!("HTTP {}: {body}", self.status)
+        }
     }
 }
 
@@ -149,7 +153,8 @@ impl Answer {
 #[must_use]
 pub fn join(base: &Url, path: &str) -> Url {
     let mut url = base.clone();
-    let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
+    let (path, query) =
+        path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
     let whole = format!("{}/{}", base.path().trim_end_matches('/'), path.trim_start_matches('/'));
     url.set_path(&whole);
     url.set_query(query);
@@ -157,7 +162,8 @@ pub fn join(base: &Url, path: &str) -> Url {
 }
 
 fn failure(error: reqwest::Error, sent: bool) -> NoAnswer {
-    let timeout = error.is_timeout().then_some(if error.is_connect() { "connect" } else { "total" });
+    let timeout =
+        error.is_timeout().then_some(if error.is_connect() { "connect" } else { "total" });
     let error = error.without_url();
     let mut message = error.to_string();
     let mut cause = std::error::Error::source(&error);
@@ -197,7 +203,10 @@ mod tests {
     #[test]
     fn paths_are_appended_to_the_base() {
         let base = Url::parse("https://chatgpt.example/backend-api").expect("a URL");
-        assert_eq!(join(&base, "/codex/models?x=1").as_str(), "https://chatgpt.example/backend-api/codex/models?x=1");
+        assert_eq!(
+            join(&base, "/codex/models?x=1").as_str(),
+            "https://chatgpt.example/backend-api/codex/models?x=1"
+        );
         let root = Url::parse("https://auth.example").expect("a URL");
         assert_eq!(join(&root, "oauth/token").as_str(), "https://auth.example/oauth/token");
     }

@@ -13,17 +13,13 @@ const TOKEN: &[u8] = br#"{"jsonrpc":"2.0","id":1,"method":"token","params":{"min
 
 #[divan::bench]
 fn parse_a_call(bencher: Bencher) {
-    bencher
-        .counter(BytesCount::of_slice(TOKEN))
-        .bench(|| message::parse(black_box(TOKEN)).is_ok());
+    bencher.counter(BytesCount::of_slice(TOKEN)).bench(|| message::parse(black_box(TOKEN)).is_ok());
 }
 
 #[divan::bench(args = [10, 1000])]
 fn parse_a_batch(bencher: Bencher, calls: usize) {
     let line = [b"[", vec![TOKEN; calls].join(&b',').as_slice(), b"]"].concat();
-    bencher
-        .counter(BytesCount::of_slice(&line))
-        .bench(|| message::parse(black_box(&line)).is_ok());
+    bencher.counter(BytesCount::of_slice(&line)).bench(|| message::parse(black_box(&line)).is_ok());
 }
 
 #[divan::bench(args = [1 << 10, 1 << 20])]

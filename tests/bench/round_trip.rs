@@ -70,18 +70,12 @@ async fn echo_to(stream: &mut Stream) -> io::Result<()> {
 
 /// Runs a server on a thread of its own and gives the socket once it listens.
 fn start<F: Future>(dir: &Path, server: impl FnOnce(Listener) -> F + Send + 'static) -> String {
-    let socket = dir
-        .join("v.sock")
-        .to_str()
-        .expect("a plain path")
-        .to_owned();
+    let socket = dir.join("v.sock").to_str().expect("a plain path").to_owned();
     let (ready, listening) = mpsc::channel();
     let at = socket.clone();
     std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .expect("a runtime");
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(async {
             let listener = Listener::bind(&at).expect("a free path");
             ready.send(()).expect("the bench waits");
@@ -94,12 +88,7 @@ fn start<F: Future>(dir: &Path, server: impl FnOnce(Listener) -> F + Send + 'sta
 
 fn lender(listener: Listener) -> impl Future {
     let result = format!("\"{}\"", "x".repeat(ANSWER_BYTES - 2)).into_bytes();
-    serve(
-        listener,
-        Arc::new(Lender(result.into())),
-        Limits::default(),
-        CancellationToken::new(),
-    )
+    serve(listener, Arc::new(Lender(result.into())), Limits::default(), CancellationToken::new())
 }
 
 fn ask(stream: &mut BufReader<BlockingStream>, line: &mut Vec<u8>) {
@@ -118,10 +107,7 @@ fn held(bencher: Bencher, socket: &str) {
 fn per_call(bencher: Bencher, socket: &str) {
     let mut line = Vec::new();
     bencher.bench_local(|| {
-        ask(
-            &mut BufReader::new(connect_blocking(socket).expect("it listens")),
-            &mut line,
-        )
+        ask(&mut BufReader::new(connect_blocking(socket).expect("it listens")), &mut line)
     });
 }
 

@@ -23,20 +23,14 @@ pub(super) struct Files {
 
 impl Files {
     pub(super) fn open(dir: &Path) -> io::Result<Self> {
-        let mut files = Self {
-            dir: dir.to_owned(),
-            newest: None,
-        };
+        let mut files = Self { dir: dir.to_owned(), newest: None };
         files.newest()?;
         Ok(files)
     }
 
     #[cfg(test)]
     pub(super) fn broken(dir: &Path) -> Self {
-        Self {
-            dir: dir.to_owned(),
-            newest: None,
-        }
+        Self { dir: dir.to_owned(), newest: None }
     }
 
     /// Appends whole lines.
@@ -86,11 +80,7 @@ fn ends_whole(path: &Path) -> io::Result<bool> {
 
 /// The file with so many newer ones beside it.
 fn path(dir: &Path, age: usize) -> PathBuf {
-    if age == 0 {
-        dir.join("audit.jsonl")
-    } else {
-        dir.join(format!("audit.{age}.jsonl"))
-    }
+    if age == 0 { dir.join("audit.jsonl") } else { dir.join(format!("audit.{age}.jsonl")) }
 }
 
 /// Renames each file to the next age; the oldest is overwritten.
@@ -118,13 +108,8 @@ pub(super) fn newest(dir: &Path, limit: usize) -> io::Result<Vec<Entry>> {
             Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
             Err(e) => return Err(e),
         };
-        let lines = BufReader::new(file)
-            .split(b'\n')
-            .collect::<io::Result<Vec<_>>>()?;
-        let entries = lines
-            .iter()
-            .rev()
-            .filter_map(|line| serde_json::from_slice(line).ok());
+        let lines = BufReader::new(file).split(b'\n').collect::<io::Result<Vec<_>>>()?;
+        let entries = lines.iter().rev().filter_map(|line| serde_json::from_slice(line).ok());
         found.extend(entries.take(left));
     }
     found.reverse();
@@ -155,15 +140,9 @@ mod tests {
             .map(|file| file.unwrap().metadata().unwrap().len())
             .collect();
         assert_eq!(sizes.len(), KEPT_FILES);
-        assert!(
-            sizes.iter().all(|size| *size < MAX_FILE_BYTES + 200_000),
-            "{sizes:?}"
-        );
-        let seen: Vec<u64> = newest(dir.path(), 100)
-            .unwrap()
-            .iter()
-            .map(|entry| entry.at.0)
-            .collect();
+        assert!(sizes.iter().all(|size| *size < MAX_FILE_BYTES + 200_000), "{sizes:?}");
+        let seen: Vec<u64> =
+            newest(dir.path(), 100).unwrap().iter().map(|entry| entry.at.0).collect();
         assert_eq!(seen, (200..300).collect::<Vec<_>>());
     }
 
@@ -174,11 +153,8 @@ mod tests {
         let cut = fs::read(path(dir.path(), 0)).unwrap();
         fs::write(path(dir.path(), 0), [&cut[..], &cut[..50]].concat()).unwrap();
         Files::open(dir.path()).unwrap().append(&line(2)).unwrap();
-        let seen: Vec<u64> = newest(dir.path(), 10)
-            .unwrap()
-            .iter()
-            .map(|entry| entry.at.0)
-            .collect();
+        let seen: Vec<u64> =
+            newest(dir.path(), 10).unwrap().iter().map(|entry| entry.at.0).collect();
         assert_eq!(seen, [1, 2]);
     }
 }

@@ -49,10 +49,7 @@ impl Demo {
         waiting.finish_and_clear();
         told(
             "A stand-in provider and a daemon are running",
-            &format!(
-                "the daemon was ready after {} ms",
-                began.elapsed().as_millis()
-            ),
+            &format!("the daemon was ready after {} ms", began.elapsed().as_millis()),
         )
     }
 
@@ -68,31 +65,18 @@ impl Demo {
         };
         let login: LoginStarted = client.call("login.start", &start)?;
         let code = login.user_code.clone().unwrap_or_default();
-        self.check("a device login shows a code", !code.is_empty(), || {
-            "none".to_owned()
-        })?;
-        self.stage
-            .sandbox_post("approve", &json!({"user_code": code}))?;
-        let wait = LoginWait {
-            login_id: login.login_id,
-            timeout: Some(15),
-        };
+        self.check("a device login shows a code", !code.is_empty(), || "none".to_owned())?;
+        self.stage.sandbox_post("approve", &json!({"user_code": code}))?;
+        let wait = LoginWait { login_id: login.login_id, timeout: Some(15) };
         let outcome: LoginPoll = client.call("login.wait", &wait)?;
         let good = outcome.login == LoginProgress::Complete && outcome.status.connected;
         self.check("the approved login completes", good, || {
             format!("{:?}, {:?}", outcome.login, outcome.error)
         })?;
         // From now on tokens live an hour, as everyday ones would.
-        self.stage
-            .sandbox_post("settings", &json!({"access_ttl_secs": 3600}))?;
+        self.stage.sandbox_post("settings", &json!({"access_ttl_secs": 3600}))?;
         waiting.finish_and_clear();
-        let who = plain(
-            outcome
-                .status
-                .account_email
-                .as_deref()
-                .unwrap_or("somebody"),
-        );
+        let who = plain(outcome.status.account_email.as_deref().unwrap_or("somebody"));
         told(
             &format!("Signed in as {who}"),
             &format!("the code {code} was typed and approved on the provider's page"),
@@ -110,47 +94,33 @@ impl Demo {
         }
         told(
             "Two agents borrowed at once",
-            &format!(
-                "both got token {}, and the API accepts it",
-                lent[0].generation
-            ),
+            &format!("both got token {}, and the API accepts it", lent[0].generation),
         )
     }
 
     pub(super) fn many_callers(&mut self) -> Done {
         let waiting = spinner("waiting until the token is near its end");
-        let held: TokenResult = self.stage.client()?.call(
-            "token",
-            &TokenParams {
-                min_ttl: Some(0),
-                ..Default::default()
-            },
-        )?;
+        let held: TokenResult = self
+            .stage
+            .client()?
+            .call("token", &TokenParams { min_ttl: Some(0), ..Default::default() })?;
         let left = held.expires_at.since(Clock::System.now());
         std::thread::sleep(left.saturating_sub(NEAR_ITS_END));
         let before = self.stage.stats()?;
-        self.stage.sandbox_post(
-            "faults",
-            &json!({"on": "refresh", "latency_ms": SLOW_REFRESH_MS}),
-        )?;
+        self.stage
+            .sandbox_post("faults", &json!({"on": "refresh", "latency_ms": SLOW_REFRESH_MS}))?;
         let began = Instant::now();
         let lent = self.ask_at_once(CALLERS, &TokenParams::default)?;
         let took = began.elapsed();
         let after = self.stage.stats()?;
         self.all_equal(&lent)?;
         let (first, asked) = (&lent[0], after.refresh_requests - before.refresh_requests);
-        self.check(
-            "the token is a new one",
-            first.generation > held.generation,
-            || first.generation.to_string(),
-        )?;
-        self.check("the issuer is asked once", asked == 1, || {
-            format!("{asked} requests")
+        self.check("the token is a new one", first.generation > held.generation, || {
+            first.generation.to_string()
         })?;
+        self.check("the issuer is asked once", asked == 1, || format!("{asked} requests"))?;
         let status = self.stage.use_token(first)?;
-        self.check("the new token opens the API", status == 200, || {
-            format!("HTTP {status}")
-        })?;
+        self.check("the new token opens the API", status == 200, || format!("HTTP {status}"))?;
         waiting.finish_and_clear();
         told(
             &format!(
@@ -165,10 +135,7 @@ impl Demo {
 
     pub(super) fn crash(&mut self) -> Done {
         let waiting = spinner("killing the daemon in mid-refresh");
-        let held: TokenResult = self
-            .stage
-            .client()?
-            .call("token", &TokenParams::default())?;
+        let held: TokenResult = self.stage.client()?.call("token", &TokenParams::default())?;
         let before = self.stage.stats()?;
         self.stage.sandbox_post(
             "faults",
@@ -186,40 +153,29 @@ impl Demo {
             .join()
             .map_err(|_| Failure::new(Exit::Failed, "a caller's thread ended badly"))?;
         let noticed = matches!(lost, Err(CallError::Lost(_) | CallError::Garbled(_)));
-        self.check("the waiting caller notices the crash", noticed, || {
-            outcome(lost)
-        })?;
+        self.check("the waiting caller notices the crash", noticed, || outcome(lost))?;
         let began = Instant::now();
         self.stage.start_daemon()?;
         let lent = self.ask_at_once(2, &TokenParams::default)?;
         let ready = began.elapsed();
         self.all_equal(&lent)?;
         let status = self.stage.use_token(&lent[0])?;
-        self.check(
-            "the restarted daemon lends a token that works",
-            status == 200,
-            || format!("HTTP {status}"),
-        )?;
+        self.check("the restarted daemon lends a token that works", status == 200, || {
+            format!("HTTP {status}")
+        })?;
         let after = self.stage.stats()?;
         let used = after.refreshes - before.refreshes;
-        self.check(
-            "the refresh token was used up by the lost answer",
-            used == 1,
-            || format!("{used} refreshes"),
-        )?;
+        self.check("the refresh token was used up by the lost answer", used == 1, || {
+            format!("{used} refreshes")
+        })?;
         let reused = after.reuse_detected;
-        self.check(
-            "no used refresh token is ever shown again",
-            reused == 0,
-            || format!("{reused} times"),
-        )?;
+        self.check("no used refresh token is ever shown again", reused == 0, || {
+            format!("{reused} times")
+        })?;
         waiting.finish_and_clear();
         told(
             "kill -9 in mid-refresh, and the restarted daemon lends on",
-            &format!(
-                "after {} ms; the provider never saw a used refresh token",
-                ready.as_millis()
-            ),
+            &format!("after {} ms; the provider never saw a used refresh token", ready.as_millis()),
         )
     }
 
@@ -238,13 +194,9 @@ impl Demo {
         let told_so = matches!(&refused, Err(CallError::Refused(error)) if error.kind() == Kind::LoginRequired);
         self.check("nothing is lent any more", told_so, || outcome(refused))?;
         let status = self.stage.use_token(&held)?;
-        self.check("the API refuses what was lent", status == 401, || {
-            format!("HTTP {status}")
-        })?;
+        self.check("the API refuses what was lent", status == 401, || format!("HTTP {status}"))?;
         let left = self.stage.files_holding(held.access_token.expose())?;
-        self.check("no file holds the token", left.is_empty(), || {
-            format!("{left:?}")
-        })?;
+        self.check("no file holds the token", left.is_empty(), || format!("{left:?}"))?;
         waiting.finish_and_clear();
         told(
             "Signed out",
@@ -254,12 +206,7 @@ impl Demo {
 
     pub(super) fn stop(&mut self) -> Done {
         let code = self.stage.stop_daemon()?;
-        self.check("the daemon ends in good order", code == Some(0), || {
-            format!("{code:?}")
-        })?;
-        told(
-            "The daemon ended in good order",
-            "and the private folder is gone with it",
-        )
+        self.check("the daemon ends in good order", code == Some(0), || format!("{code:?}"))?;
+        told("The daemon ended in good order", "and the private folder is gone with it")
     }
 }

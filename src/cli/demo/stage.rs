@@ -47,24 +47,10 @@ impl Stage {
             .enable_all()
             .build()
             .map_err(broken("a runtime for HTTP"))?;
-        let http = reqwest::Client::builder()
-            .no_proxy()
-            .timeout(STEP_TIME_MAX)
-            .build()
-            .map_err(|error| {
-                Failure::new(
-                    Exit::Failed,
-                    format!("the demo needs an HTTP client: {error}"),
-                )
-            })?;
-        Ok(Self {
-            folder,
-            runtime,
-            http,
-            sandbox: None,
-            url: String::new(),
-            daemon: None,
-        })
+        let http = reqwest::Client::builder().no_proxy().timeout(STEP_TIME_MAX).build().map_err(
+            |error| Failure::new(Exit::Failed, format!("the demo needs an HTTP client: {error}")),
+        )?;
+        Ok(Self { folder, runtime, http, sandbox: None, url: String::new(), daemon: None })
     }
 
     /// Keeps the folder from being removed, for a look at what went wrong.
@@ -95,11 +81,7 @@ impl Stage {
             // Nobody may be listening any more, if this took too long.
             let _ = tell.send(matches!(read, Some(Ok(_))).then_some(line));
         });
-        let line = told
-            .recv_timeout(STEP_TIME_MAX)
-            .ok()
-            .flatten()
-            .unwrap_or_default();
+        let line = told.recv_timeout(STEP_TIME_MAX).ok().flatten().unwrap_or_default();
         let said: Announcement = serde_json::from_str(&line)
             .map_err(|_| Failure::new(Exit::Failed, "the sandbox did not say where it listens"))?;
         self.url = said.url;
@@ -136,11 +118,7 @@ impl Stage {
         let Some(mut daemon) = self.daemon.take() else {
             return Ok(());
         };
-        daemon
-            .kill()
-            .and_then(|()| daemon.wait())
-            .map(drop)
-            .map_err(broken("to kill its daemon"))
+        daemon.kill().and_then(|()| daemon.wait()).map(drop).map_err(broken("to kill its daemon"))
     }
 
     /// Asks the daemon to end and gives its exit code.
@@ -167,10 +145,7 @@ impl Stage {
 
     /// Pulls one of the sandbox's levers.
     pub(super) fn sandbox_post(&self, lever: &str, body: &Value) -> Result<(), Failure> {
-        let request = self
-            .http
-            .post(format!("{}/_sandbox/{lever}", self.url))
-            .json(body);
+        let request = self.http.post(format!("{}/_sandbox/{lever}", self.url)).json(body);
         self.ask(request).map(drop)
     }
 
@@ -188,10 +163,7 @@ impl Stage {
     /// before it answers where the answer is kept back.
     pub(super) fn wait_until_refreshed(&self, before: u64) -> Result<(), Failure> {
         let millis = STEP_TIME_MAX.as_millis() / 2;
-        let url = format!(
-            "{}/_sandbox/wait?on=refresh&in_flight=1&timeout_ms={millis}",
-            self.url
-        );
+        let url = format!("{}/_sandbox/wait?on=refresh&in_flight=1&timeout_ms={millis}", self.url);
         self.ask(self.http.get(url))?;
         // It has arrived; what is left is the moment that the work takes.
         let end = Instant::now() + STEP_TIME_MAX;
@@ -208,13 +180,11 @@ impl Stage {
 
     /// Calls the API as an agent would, with what was lent. Gives the HTTP status.
     pub(super) fn use_token(&self, lent: &TokenResult) -> Result<u16, Failure> {
-        let mut request = self
-            .http
-            .get(format!("{}/backend-api/wham/usage", self.url));
+        let mut request = self.http.get(format!("{}/backend-api/wham/usage", self.url));
         for (name, value) in &lent.headers {
             request = request.header(name, value);
         }
-        let answer = self.runtime.block_on(request.send()).map_err(unanswered)?;
+        let answer = self.runtime.block_on(async { request.send().await }).map_err(unanswered)?;
         Ok(answer.status().as_u16())
     }
 
@@ -223,9 +193,7 @@ impl Stage {
         let mut found = Vec::new();
         let mut folders = vec![self.folder.path().to_owned()];
         while let Some(folder) = folders.pop() {
-            for entry in std::fs::read_dir(folder)
-                .map_err(broken("to read its folder"))?
-                .flatten()
+            for entry in std::fs::read_dir(folder).map_err(broken("to read its folder"))?.flatten()
             {
                 let path = entry.path();
                 let kind = entry.file_type().map_err(broken("to read its folder"))?;
@@ -247,10 +215,7 @@ impl Stage {
             if status.is_success() {
                 return Ok(text);
             }
-            Err(Failure::new(
-                Exit::Failed,
-                format!("the sandbox answered HTTP {status}: {text}"),
-            ))
+            Err(Failure::new(Exit::Failed, format!("the sandbox answered HTTP {status}: {text}")))
         })
     }
 
@@ -261,13 +226,8 @@ impl Stage {
     fn socket(&self) -> String {
         if std::path::MAIN_SEPARATOR == '\\' {
             // Pipes have no folder to be private in; the name is as unique as the folder's.
-            let name = self
-                .folder
-                .path()
-                .file_name()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned();
+            let name =
+                self.folder.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
             return format!(r"\\.\pipe\{name}");
         }
         self.file("valetkey.sock").to_string_lossy().into_owned()
@@ -286,9 +246,7 @@ impl Drop for Stage {
 
 fn holds(path: &Path, secret: &str) -> bool {
     let bytes = std::fs::read(path).unwrap_or_default();
-    bytes
-        .windows(secret.len())
-        .any(|window| window == secret.as_bytes())
+    bytes.windows(secret.len()).any(|window| window == secret.as_bytes())
 }
 
 fn broken(what: &'static str) -> impl Fn(std::io::Error) -> Failure {
@@ -296,10 +254,7 @@ fn broken(what: &'static str) -> impl Fn(std::io::Error) -> Failure {
 }
 
 fn unanswered(error: reqwest::Error) -> Failure {
-    Failure::new(
-        Exit::Failed,
-        format!("the sandbox did not answer: {}", error.without_url()),
-    )
+    Failure::new(Exit::Failed, format!("the sandbox did not answer: {}", error.without_url()))
 }
 
 #[cfg(test)]
@@ -312,9 +267,6 @@ mod tests {
         std::fs::create_dir_all(stage.file("a/b")).expect("made");
         std::fs::write(stage.file("a/b/log"), "x canary-token y").expect("written");
         std::fs::write(stage.file("a/other"), "canary").expect("written");
-        assert_eq!(
-            stage.files_holding("canary-token").expect("readable"),
-            [stage.file("a/b/log")]
-        );
+        assert_eq!(stage.files_holding("canary-token").expect("readable"), [stage.file("a/b/log")]);
     }
 }

@@ -25,27 +25,19 @@ const COLUMNS_USUAL: usize = 80;
 /// Shows where or what to type. Says whether a browser window was opened.
 pub(super) fn started(started: &LoginStarted, no_browser: bool) -> io::Result<bool> {
     match started.method {
-        LoginMethod::Browser => browser(
-            started.authorize_url.as_deref().unwrap_or_default(),
-            no_browser,
-        ),
+        LoginMethod::Browser => {
+            browser(started.authorize_url.as_deref().unwrap_or_default(), no_browser)
+        }
         LoginMethod::Device => device(started).map(|()| false),
     }
 }
 
 fn browser(url: &str, no_browser: bool) -> io::Result<bool> {
-    note(format_args!(
-        "\nSign in at:\n\n  {STRONG}{}{STRONG:#}\n",
-        plain(url)
-    ))?;
+    note(format_args!("\nSign in at:\n\n  {STRONG}{}{STRONG:#}\n", plain(url)))?;
     if headless() {
         // Without a terminal to paste into, the other way is the only one.
         let paste = "Open the address anywhere, sign in, and paste the\naddress of the last page here (it will not load there); or start";
-        let how = if io::stdin().is_terminal() {
-            paste
-        } else {
-            "Start"
-        };
+        let how = if io::stdin().is_terminal() { paste } else { "Start" };
         note(format_args!(
             "{FAINT}This looks like a machine without a browser. {how} over with `valetkey login --device`.{FAINT:#}"
         ))?;
@@ -81,12 +73,8 @@ fn device(started: &LoginStarted) -> io::Result<()> {
             }
         }
     }
-    note(format_args!(
-        "\nOn any device, open  {STRONG}{uri}{STRONG:#}"
-    ))?;
-    note(format_args!(
-        "and type the code    {STRONG}{GOOD}{code}{GOOD:#}{STRONG:#}\n"
-    ))?;
+    note(format_args!("\nOn any device, open  {STRONG}{uri}{STRONG:#}"))?;
+    note(format_args!("and type the code    {STRONG}{GOOD}{code}{GOOD:#}{STRONG:#}\n"))?;
     note(format_args!(
         "{WARN}Never share this code{WARN:#}, and type it only on that page: such codes are a phishing target."
     ))
@@ -131,17 +119,9 @@ impl Waiting {
                 "Waiting for the sign-in (or paste the last page's address here)"
             }
         };
-        let bar = if is_seen() {
-            ProgressBar::new_spinner()
-        } else {
-            ProgressBar::hidden()
-        };
+        let bar = if is_seen() { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
         bar.set_style(ProgressStyle::default_spinner());
-        let waiting = Self {
-            bar,
-            expires_at: started.expires_at,
-            what,
-        };
+        let waiting = Self { bar, expires_at: started.expires_at, what };
         waiting.tick();
         waiting
     }
@@ -149,8 +129,7 @@ impl Waiting {
     /// Moves the spinner and the countdown on.
     pub(super) fn tick(&self) {
         let left: Duration = self.expires_at.since(Clock::System.now());
-        self.bar
-            .set_message(format!("{}, {} left", self.what, span(left)));
+        self.bar.set_message(format!("{}, {} left", self.what, span(left)));
         self.bar.tick();
     }
 
@@ -166,24 +145,15 @@ impl Waiting {
 
 /// Who is signed in, as briefly as it can be said.
 pub(super) fn person(status: &Status) -> String {
-    let who = status
-        .account_email
-        .as_deref()
-        .or(status.account_id.as_deref());
+    let who = status.account_email.as_deref().or(status.account_id.as_deref());
     who.map_or_else(|| format!("{}/{}", status.vendor, status.account), plain)
 }
 
 /// The line at the end of a login that worked.
 pub(super) fn signed_in(status: &Status) -> io::Result<()> {
     let who = person(status);
-    let plan = status
-        .plan
-        .as_deref()
-        .map(|plan| format!(" ({})", plain(plan)))
-        .unwrap_or_default();
-    say(format_args!(
-        "{GOOD}Signed in{GOOD:#} as {STRONG}{who}{STRONG:#}{plan}."
-    ))?;
+    let plan = status.plan.as_deref().map(|plan| format!(" ({})", plain(plan))).unwrap_or_default();
+    say(format_args!("{GOOD}Signed in{GOOD:#} as {STRONG}{who}{STRONG:#}{plan}."))?;
     if let Some(ends) = status.expires_at {
         let ends = moment(ends, Clock::System.now());
         say(format_args!(
@@ -202,17 +172,8 @@ mod tests {
         let uri = "https://auth.example.org/codex/device";
         let drawn = picture(uri, 80).expect("it fits");
         let widths: Vec<usize> = drawn.lines().map(|line| line.chars().count()).collect();
-        assert!(
-            widths
-                .iter()
-                .all(|width| *width == widths[0] && *width <= 80),
-            "{widths:?}"
-        );
+        assert!(widths.iter().all(|width| *width == widths[0] && *width <= 80), "{widths:?}");
         assert_eq!(picture(uri, 20), None);
-        assert_eq!(
-            picture(&"x".repeat(10_000), 80),
-            None,
-            "no code holds that much"
-        );
+        assert_eq!(picture(&"x".repeat(10_000), 80), None, "no code holds that much");
     }
 }

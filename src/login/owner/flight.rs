@@ -37,7 +37,6 @@ impl Flight {
     pub(super) fn is_refresh(&self) -> bool {
         self.kind == Kind::Refresh
     }
-
 }
 
 /// How a flight ended.
@@ -95,7 +94,8 @@ pub(super) fn refresh(
     tracing::info!(vendor = %parts.vendor_name, account = %parts.account, generation = record.generation, dead, rejected, "refreshing");
     let task = tokio::spawn(async move {
         let outcome = async {
-            let mark = Mark { epoch, generation: record.generation, attempt: unknowns, begun_at: now };
+            let mark =
+                Mark { epoch, generation: record.generation, attempt: unknowns, begun_at: now };
             let (held, places) = (record.clone(), slot.clone());
             let prepared = blocking(move || {
                 // Whoever else wrote here had the lock before us: what it knows is newer.
@@ -133,8 +133,11 @@ pub(super) fn check(vendor: &Arc<OpenAi>, record: &Record, check: Check) -> Flig
     let (vendor, epoch) = (Arc::clone(vendor), record.epoch);
     let token: AccessToken = record.access_token.clone();
     let task = tokio::spawn(async move {
-        let checked = tokio::time::timeout(CHECK_TIMEOUT, vendor.identify(&token, None, check.skew_millis)).await;
-        let result = checked.unwrap_or_else(|_| Err(Disbelief::KeysUnreachable("no answer in time".into())));
+        let checked =
+            tokio::time::timeout(CHECK_TIMEOUT, vendor.identify(&token, None, check.skew_millis))
+                .await;
+        let result =
+            checked.unwrap_or_else(|_| Err(Disbelief::KeysUnreachable("no answer in time".into())));
         Landing { epoch, outcome: Outcome::Checked(result, check) }
     });
     Flight { epoch, kind: Kind::Check, task }

@@ -32,9 +32,14 @@ impl Owner {
     async fn act_on(&mut self, outcome: Outcome) {
         let now = self.parts.clock.now();
         match outcome {
-            Outcome::NoRoom(error) => self.wait_and_retry("storage_error", error.to_string(), None, now),
+            Outcome::NoRoom(error) => {
+                self.wait_and_retry("storage_error", error.to_string(), None, now)
+            }
             Outcome::Newer(record) => {
-                tracing::info!(generation = record.generation, "another process had refreshed already");
+                tracing::info!(
+                    generation = record.generation,
+                    "another process had refreshed already"
+                );
                 self.take_up(Some(*record), now);
             }
             Outcome::Asked(Refreshed::Granted(grant), room) => self.granted(grant, room, now).await,
@@ -51,7 +56,13 @@ impl Owner {
     }
 
     /// Harmless: the refresh token is unused, try again after a pause.
-    fn wait_and_retry(&mut self, reason: &str, message: String, asked: Option<std::time::Duration>, now: Timestamp) {
+    fn wait_and_retry(
+        &mut self,
+        reason: &str,
+        message: String,
+        asked: Option<std::time::Duration>,
+        now: Timestamp,
+    ) {
         self.failures = self.failures.saturating_add(1);
         let pause = schedule::backoff(self.failures, self.parts.policy.backoff, random_unit());
         self.retry_at = Some(now.plus(pause.max(asked.unwrap_or_default())));
@@ -84,7 +95,8 @@ impl Owner {
 
     async fn granted(&mut self, grant: Grant, room: Option<Room>, now: Timestamp) {
         let Some(held) = &self.held else { return };
-        let check = Check { skew_millis: grant.skew_millis, life_assumed: grant.expires_in.is_none() };
+        let check =
+            Check { skew_millis: grant.skew_millis, life_assumed: grant.expires_in.is_none() };
         let renewed = grant.access_token.is_some();
         let record = renew(&held.record, grant, self.generation + 1, now);
         // From here on the old refresh token is dead and this is the login, saved or not.
@@ -121,14 +133,17 @@ impl Owner {
     }
 
     async fn checked(&mut self, result: Result<Identity, Disbelief>, check: Check, now: Timestamp) {
-        let Some(mut record) = self.candidate.take().or_else(|| self.held.as_ref().map(|held| held.record.clone()))
+        let Some(mut record) =
+            self.candidate.take().or_else(|| self.held.as_ref().map(|held| held.record.clone()))
         else {
             return;
         };
         match result {
             Ok(identity) => match differing_account(&record, &identity) {
                 Some((held, seen)) => {
-                    let why = format!("the issuer answered for the account {seen}, but this login is for {held}");
+                    let why = format!(
+                        "the issuer answered for the account {seen}, but this login is for {held}"
+                    );
                     self.quarantine(record, "account_mismatch", why, now).await;
                 }
                 None => {
@@ -147,7 +162,9 @@ impl Owner {
                 self.held = Some(self.hold(record));
                 self.plan();
             }
-            Err(Disbelief::Bad(why)) => self.quarantine(record, "unbelievable_token", why, now).await,
+            Err(Disbelief::Bad(why)) => {
+                self.quarantine(record, "unbelievable_token", why, now).await
+            }
         }
     }
 
@@ -156,7 +173,11 @@ impl Owner {
         let message = format!("the issuer's answer was not accepted: {why}; sign in again");
         tracing::error!(reason, %why, "the issuer's answer is kept aside and not lent");
         let refusal = Refusal { reason: reason.into(), message, at: now };
-        let previous = self.held.take().map(|held| held.record).filter(|held| held.generation < record.generation);
+        let previous = self
+            .held
+            .take()
+            .map(|held| held.record)
+            .filter(|held| held.generation < record.generation);
         let mut kept = previous.unwrap_or_else(|| {
             // Nothing older is known: this record stays, but dead.
             Record { expires_at: record.issued_at, ..record.clone() }
@@ -187,21 +208,31 @@ impl Owner {
                 self.save_at = None;
                 self.save_failures = 0;
                 self.rescued = false;
-                self.problem = self.problem.take().filter(|problem| problem.reason != "storage_error");
+                self.problem =
+                    self.problem.take().filter(|problem| problem.reason != "storage_error");
             }
             Err((error, rescued)) => {
                 tracing::error!(%error, rescued = rescued.is_ok(), "the login could not be saved; trying again");
                 self.rescued = rescued.is_ok();
                 self.save_failures = self.save_failures.saturating_add(1);
-                self.save_at = Some(now.plus(schedule::backoff(self.save_failures, SAVE_BACKOFF, random_unit())));
-                self.problem = Some(Problem { reason: "storage_error".into(), message: error.to_string(), at: now });
+                self.save_at = Some(now.plus(schedule::backoff(
+                    self.save_failures,
+                    SAVE_BACKOFF,
+                    random_unit(),
+                )));
+                self.problem = Some(Problem {
+                    reason: "storage_error".into(),
+                    message: error.to_string(),
+                    at: now,
+                });
             }
         }
     }
 
     /// Tries again to save the newest record.
     pub(super) async fn save_again(&mut self, now: Timestamp) {
-        let newest = self.candidate.clone().or_else(|| self.held.as_ref().map(|held| held.record.clone()));
+        let newest =
+            self.candidate.clone().or_else(|| self.held.as_ref().map(|held| held.record.clone()));
         match newest {
             Some(record) => self.save(record, None, now).await,
             None => self.save_at = None,
@@ -213,7 +244,8 @@ impl Owner {
         if self.save_at.is_none() {
             return Ok(());
         }
-        let newest = self.candidate.clone().or_else(|| self.held.as_ref().map(|held| held.record.clone()));
+        let newest =
+            self.candidate.clone().or_else(|| self.held.as_ref().map(|held| held.record.clone()));
         let Some(record) = newest else { return Ok(()) };
         let slot = self.parts.slot.clone();
         blocking(move || slot.keep(&record, None).or_else(|_| slot.rescue(&record))).await
@@ -221,7 +253,9 @@ impl Owner {
 
     /// What landed belongs to a login that was given up meanwhile: nothing of it may stay.
     async fn too_late(&mut self, outcome: Outcome) {
-        if let Outcome::Asked(Refreshed::Granted(Grant { refresh_token: Some(token), .. }), _) = outcome {
+        if let Outcome::Asked(Refreshed::Granted(Grant { refresh_token: Some(token), .. }), _) =
+            outcome
+        {
             self.revoke(token);
         }
         // No other flight has begun since, so a spare that stands there is this one's.

@@ -31,7 +31,10 @@ pub(super) struct Expected {
 }
 
 /// Makes sure that somebody listens, and makes the address to open.
-pub(super) async fn expect(pending: &Pending, vendor: &Arc<OpenAi>) -> Result<(Expected, String), LoginError> {
+pub(super) async fn expect(
+    pending: &Pending,
+    vendor: &Arc<OpenAi>,
+) -> Result<(Expected, String), LoginError> {
     let ports = vendor.config().callback_ports.clone();
     let mut listeners = pending.inner.listeners.lock().await;
     if !listeners.contains_key(&ports) {
@@ -70,7 +73,9 @@ impl Pending {
 
     fn by_state(&self, state: &str) -> Option<Arc<Entry>> {
         // Every state is compared, in constant time: how long it takes tells nothing.
-        let matches = |entry: &&Arc<Entry>| entry.browser.as_ref().is_some_and(|expected| expected.state.matches(state));
+        let matches = |entry: &&Arc<Entry>| {
+            entry.browser.as_ref().is_some_and(|expected| expected.state.matches(state))
+        };
         let entries = self.entries();
         let found: Vec<_> = entries.values().filter(matches).cloned().collect();
         found.into_iter().next()
@@ -93,7 +98,10 @@ impl Pending {
     async fn answer(&self, returned: Returned) -> Page {
         let entry = returned.state.as_deref().and_then(|state| self.by_state(state));
         let Some(entry) = entry else {
-            return refusal("This sign-in is not known", "It was not started here, or it has ended. Nothing was changed.");
+            return refusal(
+                "This sign-in is not known",
+                "It was not started here, or it has ended. Nothing was changed.",
+            );
         };
         match take(self, &entry, returned).await {
             Ok(()) => Page {
@@ -101,7 +109,10 @@ impl Pending {
                 title: "You are signed in".into(),
                 text: "valetkey keeps the login from here on. You can close this page.".into(),
             },
-            Err(LoginError::Cancelled) => refusal("This sign-in was cancelled", "Nothing was kept. Start again with: valetkey login"),
+            Err(LoginError::Cancelled) => refusal(
+                "This sign-in was cancelled",
+                "Nothing was kept. Start again with: valetkey login",
+            ),
             Err(error) => refusal("You are not signed in", &error.to_string()),
         }
     }
@@ -112,19 +123,26 @@ fn refusal(title: &str, text: &str) -> Page {
 }
 
 /// Takes the address of the browser's last page as if the browser had come back itself.
-pub(super) async fn complete(pending: &Pending, entry: &Arc<Entry>, redirect_url: &str) -> Result<(), LoginError> {
+pub(super) async fn complete(
+    pending: &Pending,
+    entry: &Arc<Entry>,
+    redirect_url: &str,
+) -> Result<(), LoginError> {
     let invalid = |why: &str| LoginError::Invalid(why.to_owned());
     let Some(expected) = &entry.browser else {
         return Err(invalid("this sign-in uses a device code: there is no address to paste"));
     };
-    let url = reqwest::Url::parse(redirect_url.trim())
-        .map_err(|_| invalid("this is not an address; paste the whole address of the browser's last page"))?;
+    let url = reqwest::Url::parse(redirect_url.trim()).map_err(|_| {
+        invalid("this is not an address; paste the whole address of the browser's last page")
+    })?;
     let returned = Returned::from_pairs(url.query_pairs().into_owned());
     if !returned.state.as_deref().is_some_and(|state| expected.state.matches(state)) {
         return Err(invalid("this address belongs to another sign-in (its state differs)"));
     }
     if returned.code.is_none() && returned.error.is_none() {
-        return Err(invalid("this address holds no code; paste the whole address of the browser's last page"));
+        return Err(invalid(
+            "this address holds no code; paste the whole address of the browser's last page",
+        ));
     }
     // How it went is the login's own progress; the caller reads it from there.
     let _ = take(pending, entry, returned).await;
@@ -142,7 +160,9 @@ async fn take(pending: &Pending, entry: &Arc<Entry>, returned: Returned) -> Resu
     }
     let issuer = entry.aim.vendor.source().issuer;
     if returned.iss.as_deref().is_some_and(|iss| iss.trim_end_matches('/') != issuer) {
-        return Err(LoginError::Invalid("the answer comes from another issuer; nothing was changed".into()));
+        return Err(LoginError::Invalid(
+            "the answer comes from another issuer; nothing was changed".into(),
+        ));
     }
     if let Some(reason) = returned.error {
         let error = denied(&reason, returned.error_description.as_deref());

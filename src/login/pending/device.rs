@@ -26,7 +26,9 @@ pub(super) async fn watch(pending: &Pending, entry: &Arc<Entry>, device: Device)
         }
         match entry.aim.vendor.device_poll(&device).await {
             Ok(DevicePoll::Pending) => {}
-            Ok(DevicePoll::SlowDown(asked)) => interval = (interval + SLOW_DOWN).max(asked.unwrap_or_default()),
+            Ok(DevicePoll::SlowDown(asked)) => {
+                interval = (interval + SLOW_DOWN).max(asked.unwrap_or_default())
+            }
             // A network that comes and goes must not cost the person the code that is being typed.
             Err(VendorError::Unreachable { message, .. }) => {
                 tracing::warn!(%message, "the issuer could not be asked whether the code was typed");

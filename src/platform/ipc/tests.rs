@@ -11,10 +11,7 @@ async fn the_socket_and_its_folder_are_for_the_owner_alone() {
     let dir = tempfile::tempdir().unwrap();
     let socket = dir.path().join("run/here/v.sock");
     let listener = Listener::bind(socket.to_str().unwrap()).unwrap();
-    assert_eq!(
-        (mode(&socket), mode(socket.parent().unwrap())),
-        (0o600, 0o700)
-    );
+    assert_eq!((mode(&socket), mode(socket.parent().unwrap())), (0o600, 0o700));
     drop(listener);
     assert!(!socket.exists(), "an orderly end leaves no stale socket");
 }
@@ -36,9 +33,7 @@ async fn a_stale_socket_is_replaced_and_anything_else_is_not() {
 async fn a_path_too_long_is_refused_with_what_to_do() {
     let dir = tempfile::tempdir().unwrap();
     let socket = dir.path().join("x".repeat(120));
-    let error = Listener::bind(socket.to_str().unwrap())
-        .unwrap_err()
-        .to_string();
+    let error = Listener::bind(socket.to_str().unwrap()).unwrap_err().to_string();
     assert!(error.contains("VALETKEY_SOCKET"), "{error}");
 }
 
@@ -50,10 +45,8 @@ async fn an_inherited_socket_accepts_and_its_file_stays() {
     let listener = Listener::inherited(opened.into()).unwrap();
     let client = connect_blocking(socket.to_str().unwrap()).unwrap();
     let stream = listener.accept().await.unwrap();
-    let me = Credentials {
-        pid: Some(std::process::id()),
-        uid: crate::platform::process::own_uid(),
-    };
+    let me =
+        Credentials { pid: Some(std::process::id()), uid: crate::platform::process::own_uid() };
     assert_eq!(stream.credentials().unwrap(), me);
     assert_eq!(client.credentials().unwrap(), me);
     drop(listener);

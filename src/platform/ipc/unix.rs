@@ -89,9 +89,7 @@ pub(super) fn as_another_user(socket: &str, text: &str) -> Option<String> {
             std::os::unix::net::UnixStream::connect(socket).expect("the modes allow it");
         stream.write_all(text.as_bytes()).expect("it is taken");
         let mut answer = String::new();
-        stream
-            .read_to_string(&mut answer)
-            .expect("an answer and an end");
+        stream.read_to_string(&mut answer).expect("an answer and an end");
         answer
     })
 }

@@ -16,10 +16,7 @@ pub(super) use interprocess::local_socket::tokio::{Listener, Stream};
 pub(super) fn bind(socket: &str) -> io::Result<Listener> {
     // Protected, and with one entry: all rights for the owner, who is whoever makes the pipe.
     let owner_only = SecurityDescriptor::deserialize(u16cstr!("D:P(A;;GA;;;OW)"))?;
-    ListenerOptions::new()
-        .name(name(socket)?)
-        .security_descriptor(owner_only)
-        .create_tokio()
+    ListenerOptions::new().name(name(socket)?).security_descriptor(owner_only).create_tokio()
 }
 
 pub(super) async fn accept(listener: &Listener) -> io::Result<Stream> {

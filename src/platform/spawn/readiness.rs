@@ -27,13 +27,8 @@ mod system {
     pub(in super::super) fn announce(place: &Place, command: &mut Command) {
         command.env("NOTIFY_SOCKET", place.path().join("ready"));
         // What the starter's own manager told it is no business of the daemon's.
-        for name in [
-            "WATCHDOG_USEC",
-            "WATCHDOG_PID",
-            "LISTEN_FDS",
-            "LISTEN_PID",
-            "LISTEN_FDNAMES",
-        ] {
+        for name in ["WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"]
+        {
             command.env_remove(name);
         }
     }

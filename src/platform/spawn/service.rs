@@ -12,20 +12,11 @@ mod system {
     /// Where systemd looks for user units (systemd.unit(5)), the person's own first.
     fn unit_dirs() -> impl Iterator<Item = PathBuf> {
         let base = directories::BaseDirs::new();
-        let own = base.map(|b| {
-            [
-                b.config_dir().join("systemd/user"),
-                b.data_dir().join("systemd/user"),
-            ]
-        });
-        let everybody = [
-            "/etc/systemd/user",
-            "/usr/local/lib/systemd/user",
-            "/usr/lib/systemd/user",
-        ];
-        own.into_iter()
-            .flatten()
-            .chain(everybody.map(PathBuf::from))
+        let own =
+            base.map(|b| [b.config_dir().join("systemd/user"), b.data_dir().join("systemd/user")]);
+        let everybody =
+            ["/etc/systemd/user", "/usr/local/lib/systemd/user", "/usr/lib/systemd/user"];
+        own.into_iter().flatten().chain(everybody.map(PathBuf::from))
     }
 
     pub(in super::super) fn start_command() -> Option<Command> {
@@ -42,23 +33,15 @@ mod system {
     use std::process::Command;
 
     pub(in super::super) fn start_command() -> Option<Command> {
-        let agents = directories::BaseDirs::new()?
-            .home_dir()
-            .join("Library/LaunchAgents");
-        let label = std::fs::read_dir(agents)
-            .ok()?
-            .flatten()
-            .find_map(|entry| {
-                let name = entry.file_name().into_string().ok()?;
-                name.strip_suffix(".plist")
-                    .filter(|label| label.ends_with(".valetkey"))
-                    .map(str::to_owned)
-            })?;
+        let agents = directories::BaseDirs::new()?.home_dir().join("Library/LaunchAgents");
+        let label = std::fs::read_dir(agents).ok()?.flatten().find_map(|entry| {
+            let name = entry.file_name().into_string().ok()?;
+            name.strip_suffix(".plist")
+                .filter(|label| label.ends_with(".valetkey"))
+                .map(str::to_owned)
+        })?;
         let mut command = Command::new("launchctl");
-        command.arg("kickstart").arg(format!(
-            "gui/{}/{label}",
-            rustix::process::getuid().as_raw()
-        ));
+        command.arg("kickstart").arg(format!("gui/{}/{label}", rustix::process::getuid().as_raw()));
         Some(command)
     }
 }

@@ -19,18 +19,12 @@ struct Account {
 impl Budget {
     /// A budget of `limit` bytes.
     pub(in crate::rpc) fn new(limit: usize) -> Self {
-        Self(Arc::new(Account {
-            used: AtomicUsize::new(0),
-            limit,
-        }))
+        Self(Arc::new(Account { used: AtomicUsize::new(0), limit }))
     }
 
     /// A charge that counts nothing yet.
     pub(super) fn nothing(&self) -> Charge {
-        Charge {
-            budget: self.clone(),
-            bytes: 0,
-        }
+        Charge { budget: self.clone(), bytes: 0 }
     }
 
     /// A charge of `bytes`, where there is room for it.
@@ -59,10 +53,7 @@ impl Charge {
         } else {
             let more = bytes - self.bytes;
             let fits = |used: usize| used.checked_add(more).filter(|sum| sum <= limit);
-            if used
-                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits)
-                .is_err()
-            {
+            if used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_err() {
                 return false;
             }
         }

@@ -144,10 +144,8 @@ impl<S: Session> Calls<S> {
             ));
         }
         if batch.is_some() && self.session.streams(&call.method) {
-            let why = format!(
-                "Not a request: `{}` streams, so it cannot stand in a batch.",
-                call.method
-            );
+            let why =
+                format!("Not a request: `{}` streams, so it cannot stand in a batch.", call.method);
             return Some(RpcError::new(Kind::InvalidRequest, why));
         }
         call.positional()
@@ -155,10 +153,7 @@ impl<S: Session> Calls<S> {
 
     fn find(&self, key: &str) -> Option<Id> {
         let named = |slow: &Slow| slow.reply.as_ref().is_some_and(|reply| reply.key == key);
-        self.slow
-            .iter()
-            .find(|(_, slow)| named(slow))
-            .map(|(task, _)| *task)
+        self.slow.iter().find(|(_, slow)| named(slow)).map(|(task, _)| *task)
     }
 
     fn start(&mut self, call: &Call<'_>, size: usize, batch: Option<u64>) -> Result<(), RpcError> {
@@ -171,26 +166,15 @@ impl<S: Session> Calls<S> {
         let charge = self.budget.take(size);
         let charge =
             charge.ok_or_else(|| overloaded("Too many bytes are in flight; try again shortly."))?;
-        let task = self
-            .running
-            .spawn(self.session.later(&call.method, call.params));
-        let reply = call.id.map(|id| Reply {
-            id: id.get().to_owned(),
-            key: message::id_key(id).into_owned(),
-        });
+        let task = self.running.spawn(self.session.later(&call.method, call.params));
+        let reply = call
+            .id
+            .map(|id| Reply { id: id.get().to_owned(), key: message::id_key(id).into_owned() });
         let batch = batch.filter(|_| reply.is_some());
         if let Some(batch) = batch.and_then(|key| self.batches.get_mut(&key)) {
             batch.waiting += 1;
         }
-        self.slow.insert(
-            task.id(),
-            Slow {
-                reply,
-                batch,
-                task,
-                _charge: charge,
-            },
-        );
+        self.slow.insert(task.id(), Slow { reply, batch, task, _charge: charge });
         Ok(())
     }
 
@@ -199,9 +183,7 @@ impl<S: Session> Calls<S> {
             Ok(cancel) => cancel.id,
             Err(e) => return Now::Error(e),
         };
-        let slow = self
-            .find(&message::id_key(wanted))
-            .and_then(|task| self.slow.remove(&task));
+        let slow = self.find(&message::id_key(wanted)).and_then(|task| self.slow.remove(&task));
         let found = serde_json::json!({ "cancelled": slow.is_some() });
         out.extend_from_slice(found.to_string().as_bytes());
         if let Some(slow) = slow {
@@ -213,11 +195,7 @@ impl<S: Session> Calls<S> {
 
     fn answer_cancelled(&mut self, out: &mut Vec<u8>) {
         while let Some(slow) = self.cancelled.pop() {
-            self.finish(
-                slow,
-                Err(RpcError::new(Kind::Cancelled, "The call was cancelled.")),
-                out,
-            );
+            self.finish(slow, Err(RpcError::new(Kind::Cancelled, "The call was cancelled.")), out);
         }
     }
 

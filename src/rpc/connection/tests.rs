@@ -70,10 +70,7 @@ impl Service for TestService {
     type Session = TestSession;
 
     fn open(&self, _: Peer, outbox: Outbox) -> TestSession {
-        TestSession {
-            tricks: self.0.clone(),
-            outbox,
-        }
+        TestSession { tricks: self.0.clone(), outbox }
     }
 
     fn refused(&self, _: &Peer) {
@@ -169,13 +166,7 @@ impl Daemon {
             limits,
             stop.clone(),
         ));
-        Self {
-            socket,
-            tricks,
-            stop,
-            serving,
-            _dir: dir,
-        }
+        Self { socket, tricks, stop, serving, _dir: dir }
     }
 
     async fn client(&self) -> TestClient {
@@ -198,17 +189,12 @@ struct TestClient(BufReader<Stream>);
 
 impl TestClient {
     async fn send(&mut self, text: impl AsRef<[u8]>) {
-        within(self.0.get_mut().write_all(text.as_ref()))
-            .await
-            .unwrap();
+        within(self.0.get_mut().write_all(text.as_ref())).await.unwrap();
     }
 
     /// Sends a call of `method` with this id.
     async fn call(&mut self, id: u64, method: &str) {
-        self.send(format!(
-            "{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":\"{method}\"}}\n"
-        ))
-        .await;
+        self.send(format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":\"{method}\"}}\n")).await;
     }
 
     async fn half_close(&mut self) {
@@ -244,25 +230,16 @@ impl TestClient {
     /// The next answer's id and error code.
     async fn code(&mut self) -> (Value, i64) {
         let answer = self.value().await;
-        (
-            answer["id"].clone(),
-            answer["error"]["code"].as_i64().unwrap_or_default(),
-        )
+        (answer["id"].clone(), answer["error"]["code"].as_i64().unwrap_or_default())
     }
 
     /// An echo there and back: the connection is alive, and all sent before it has been looked at.
     async fn echo(&mut self) {
-        self.send("{\"jsonrpc\":\"2.0\",\"id\":\"echo\",\"method\":\"echo\"}\n")
-            .await;
-        assert_eq!(
-            self.line().await,
-            "{\"jsonrpc\":\"2.0\",\"id\":\"echo\",\"result\":{}}\n"
-        );
+        self.send("{\"jsonrpc\":\"2.0\",\"id\":\"echo\",\"method\":\"echo\"}\n").await;
+        assert_eq!(self.line().await, "{\"jsonrpc\":\"2.0\",\"id\":\"echo\",\"result\":{}}\n");
     }
 }
 
 async fn within<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, future)
-        .await
-        .expect("it does not take for ever")
+    tokio::time::timeout(PATIENCE, future).await.expect("it does not take for ever")
 }

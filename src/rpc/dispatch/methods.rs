@@ -13,8 +13,9 @@ use crate::login::pending::{Begun, Progress, Way};
 use crate::login::{Login, LoginError};
 use crate::rpc::error::{Kind, RpcError};
 use crate::rpc::{
-    Accounts, AccountsList, AccountsUse, AuditEntries, AuditTail, Empty, Info, LoggedOut, LoginComplete, LoginId,
-    LoginMethod, LoginPoll, LoginStart, LoginStarted, LoginWait, LogoutParams, PROTOCOL, Which,
+    Accounts, AccountsList, AccountsUse, AuditEntries, AuditTail, Empty, Info, LoggedOut,
+    LoginComplete, LoginId, LoginMethod, LoginPoll, LoginStart, LoginStarted, LoginWait,
+    LogoutParams, PROTOCOL, Which,
 };
 use crate::vendor::openai::NOTICE;
 pub(super) use catalogue::Catalogue;
@@ -52,7 +53,9 @@ pub(super) async fn call(surface: &Surface, method: &str, params: Option<&RawVal
             let named = surface.logins.name(vendor.as_deref(), Some(&account))?;
             done(surface.logins.use_account(&named).await?)
         }
-        "models" => done(surface.catalogue.models(&surface.logins, &surface.clock, parse(params)?).await?),
+        "models" => {
+            done(surface.catalogue.models(&surface.logins, &surface.clock, parse(params)?).await?)
+        }
         "audit.tail" => done(audit_tail(surface, parse(params)?).await?),
         "reload" => {
             let Empty {} = parse(params)?;
@@ -83,21 +86,25 @@ pub(super) fn meant(surface: &Surface, params: Option<&RawValue>) -> Option<Name
         vendor: Option<String>,
         account: Option<String>,
     }
-    let names: Names = params.and_then(|params| serde_json::from_str(params.get()).ok()).unwrap_or_default();
+    let names: Names =
+        params.and_then(|params| serde_json::from_str(params.get()).ok()).unwrap_or_default();
     surface.logins.name(names.vendor.as_deref(), names.account.as_deref()).ok()
 }
 
 fn done(result: impl Serialize) -> Result<Box<RawValue>, RpcError> {
-    serde_json::value::to_raw_value(&result)
-        .map_err(|error| RpcError::new(Kind::InternalError, format!("the result could not be written: {error}")))
+    serde_json::value::to_raw_value(&result).map_err(|error| {
+        RpcError::new(Kind::InternalError, format!("the result could not be written: {error}"))
+    })
 }
 
 async fn token(surface: &Surface, params: Option<&RawValue>) -> Called {
     let lent = lend(surface, &parse(params)?).await?;
     let mut bytes = Vec::new();
     write_token(&lent, surface.clock.now(), &mut bytes);
-    let text = String::from_utf8(bytes).map_err(|_| RpcError::new(Kind::InternalError, "the token is not text"))?;
-    let raw = RawValue::from_string(text).map_err(|error| RpcError::new(Kind::InternalError, error.to_string()))?;
+    let text = String::from_utf8(bytes)
+        .map_err(|_| RpcError::new(Kind::InternalError, "the token is not text"))?;
+    let raw = RawValue::from_string(text)
+        .map_err(|error| RpcError::new(Kind::InternalError, error.to_string()))?;
     Ok((raw, Some(lent.generation)))
 }
 
@@ -133,13 +140,18 @@ async fn login_start(surface: &Surface, params: LoginStart) -> Result<LoginStart
     match (params.consent, logins.ledger().consented_at(&named.vendor)) {
         (_, Some(_)) => {}
         (false, None) => {
-            return Err(RpcError::new(Kind::ConsentRequired, "signing in needs the person's consent")
-                .hint("show the notice; once accepted, call again with consent: true")
-                .with("notice", NOTICE));
+            return Err(RpcError::new(
+                Kind::ConsentRequired,
+                "signing in needs the person's consent",
+            )
+            .hint("show the notice; once accepted, call again with consent: true")
+            .with("notice", NOTICE));
         }
         (true, None) => {
-            let (ledger, vendor, now) = (logins.ledger().clone(), named.vendor.clone(), surface.clock.now());
-            let recorded = tokio::task::spawn_blocking(move || ledger.record_consent(&vendor, now)).await;
+            let (ledger, vendor, now) =
+                (logins.ledger().clone(), named.vendor.clone(), surface.clock.now());
+            let recorded =
+                tokio::task::spawn_blocking(move || ledger.record_consent(&vendor, now)).await;
             recorded.map_err(|_| LoginError::Stopping)?.map_err(LoginError::from)?;
         }
     }
@@ -180,7 +192,11 @@ async fn login_wait(surface: &Surface, params: LoginWait) -> Result<LoginPoll, R
 }
 
 fn polled((login, progress): (Login, Progress)) -> LoginPoll {
-    LoginPoll { status: login.status(), login: progress.login, error: progress.error.map(RpcError::from) }
+    LoginPoll {
+        status: login.status(),
+        login: progress.login,
+        error: progress.error.map(RpcError::from),
+    }
 }
 
 async fn logout(surface: &Surface, params: LogoutParams) -> Result<LoggedOut, RpcError> {
@@ -200,7 +216,9 @@ async fn accounts(surface: &Surface, params: AccountsList) -> Result<Accounts, R
 async fn audit_tail(surface: &Surface, params: AuditTail) -> Result<AuditEntries, RpcError> {
     let (usual, most) = TAIL;
     let entries = surface.audit.tail(params.limit.unwrap_or(usual).min(most)).await;
-    let failed = |error| RpcError::new(Kind::StorageError, format!("the audit trail could not be read: {error}"));
+    let failed = |error| {
+        RpcError::new(Kind::StorageError, format!("the audit trail could not be read: {error}"))
+    };
     Ok(AuditEntries { entries: entries.map_err(failed)? })
 }
 
@@ -209,7 +227,8 @@ async fn reload(surface: &Surface) -> Result<(), RpcError> {
     let sent = surface.reload.send(reply).await.is_ok();
     match answer.await {
         Ok(Ok(())) if sent => Ok(()),
-        Ok(Err(message)) => Err(RpcError::new(Kind::InvalidParams, message).hint("the old configuration stays in force")),
+        Ok(Err(message)) => Err(RpcError::new(Kind::InvalidParams, message)
+            .hint("the old configuration stays in force")),
         _ => Err(LoginError::Stopping.into()),
     }
 }

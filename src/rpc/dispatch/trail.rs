@@ -42,7 +42,13 @@ impl Trail {
 
     /// The trail of a call that runs beside the connection.
     pub(super) fn branch(&self) -> Self {
-        Self { surface: Arc::clone(&self.surface), peer: self.peer.clone(), client: self.client.clone(), fresh: None, noted: None }
+        Self {
+            surface: Arc::clone(&self.surface),
+            peer: self.peer.clone(),
+            client: self.client.clone(),
+            fresh: None,
+            noted: None,
+        }
     }
 
     /// A token was put into the answer.
@@ -63,7 +69,11 @@ impl Trail {
             let client = self.client();
             self.write(client, &lent, None, now);
             self.noted = Some((lent, now, 0));
-        } else if self.noted.as_ref().is_some_and(|(_, at, count)| *count > 0 && now.since(*at) >= SETTLE) {
+        } else if self
+            .noted
+            .as_ref()
+            .is_some_and(|(_, at, count)| *count > 0 && now.since(*at) >= SETTLE)
+        {
             self.settle();
         }
     }
@@ -75,7 +85,8 @@ impl Trail {
         if *count == 0 {
             return;
         }
-        let (lent, repeated, now) = (Arc::clone(lent), std::mem::take(count), self.surface.clock.now());
+        let (lent, repeated, now) =
+            (Arc::clone(lent), std::mem::take(count), self.surface.clock.now());
         *at = now;
         self.write(client, &lent, Some(repeated), now);
     }
@@ -95,7 +106,13 @@ impl Trail {
     }
 
     /// One line.
-    pub(super) fn note(&mut self, method: &str, named: Option<Named>, outcome: &str, generation: Option<u64>) {
+    pub(super) fn note(
+        &mut self,
+        method: &str,
+        named: Option<Named>,
+        outcome: &str,
+        generation: Option<u64>,
+    ) {
         let (vendor, account) = named.map(|named| (named.vendor, named.account)).unzip();
         let entry = Entry {
             at: self.surface.clock.now(),
@@ -126,7 +143,11 @@ impl Trail {
     /// Looked up once a connection, and only for one that did something.
     fn client(&mut self) -> ClientId {
         let peer = &self.peer;
-        let client = self.client.get_or_insert_with(|| ClientId { pid: peer.pid, uid: peer.uid, exe: peer.exe() });
+        let client = self.client.get_or_insert_with(|| ClientId {
+            pid: peer.pid,
+            uid: peer.uid,
+            exe: peer.exe(),
+        });
         client.clone()
     }
 }

@@ -11,10 +11,7 @@ fn single(line: &str) -> Result<Call<'_>, Invalid<'_>> {
 
 fn refused(line: &str) -> (Option<String>, Kind) {
     let invalid = single(line).expect_err("refused");
-    (
-        invalid.id.map(|id| id.get().to_owned()),
-        invalid.error.kind(),
-    )
+    (invalid.id.map(|id| id.get().to_owned()), invalid.error.kind())
 }
 
 fn unparsed(line: &[u8]) -> Kind {
@@ -24,32 +21,15 @@ fn unparsed(line: &[u8]) -> Kind {
 #[test]
 fn an_id_of_null_is_a_call_and_an_absent_one_a_notification() {
     assert_eq!(
-        single(r#"{"jsonrpc":"2.0","id":null,"method":"a"}"#)
-            .unwrap()
-            .id
-            .unwrap()
-            .get(),
+        single(r#"{"jsonrpc":"2.0","id":null,"method":"a"}"#).unwrap().id.unwrap().get(),
         "null"
     );
-    assert!(
-        single(r#"{"jsonrpc":"2.0","method":"a"}"#)
-            .unwrap()
-            .id
-            .is_none()
-    );
+    assert!(single(r#"{"jsonrpc":"2.0","method":"a"}"#).unwrap().id.is_none());
 }
 
 #[test]
 fn ids_are_kept_byte_for_byte() {
-    for id in [
-        "1",
-        "1.0",
-        "-0",
-        "1e400",
-        "18446744073709551616",
-        r#""\u0061""#,
-        r#""""#,
-    ] {
+    for id in ["1", "1.0", "-0", "1e400", "18446744073709551616", r#""\u0061""#, r#""""#] {
         let line = format!(r#" {{"jsonrpc":"2.0", "id": {id} ,"method":"a"}} "#);
         assert_eq!(single(&line).unwrap().id.unwrap().get(), id);
     }
@@ -106,21 +86,10 @@ fn a_member_given_twice_is_refused_and_an_unknown_one_ignored() {
 
 #[test]
 fn what_is_not_json_is_told_as_such() {
-    for line in [
-        "{",
-        "{}}",
-        "nul",
-        "{\"id\":01}",
-        "[1,",
-        "[1]]",
-        "{\"a\":\"\u{1}\"}",
-    ] {
+    for line in ["{", "{}}", "nul", "{\"id\":01}", "[1,", "[1]]", "{\"a\":\"\u{1}\"}"] {
         assert_eq!(unparsed(line.as_bytes()), Kind::ParseError, "{line}");
     }
-    assert_eq!(
-        unparsed(b"{\"jsonrpc\":\"2.0\",\"method\":\"\xff\"}"),
-        Kind::ParseError
-    );
+    assert_eq!(unparsed(b"{\"jsonrpc\":\"2.0\",\"method\":\"\xff\"}"), Kind::ParseError);
 }
 
 #[test]
@@ -131,10 +100,7 @@ fn batches_have_bounds() {
         matches!(parse(of(MAX_BATCH).as_bytes()), Ok(Message::Batch(b)) if b.len() == MAX_BATCH)
     );
     assert_eq!(unparsed(of(MAX_BATCH + 1).as_bytes()), Kind::InvalidRequest);
-    assert_eq!(
-        unparsed(of(MAX_BATCH + 1).replace(']', ",").as_bytes()),
-        Kind::ParseError
-    );
+    assert_eq!(unparsed(of(MAX_BATCH + 1).replace(']', ",").as_bytes()), Kind::ParseError);
 }
 
 #[test]
@@ -166,10 +132,8 @@ fn one_id_has_one_key() {
 
 #[test]
 fn a_deep_nesting_does_not_exhaust_the_stack() {
-    let line = format!(
-        r#"{{"jsonrpc":"2.0","id":1,"method":"a","params":{}}}"#,
-        "[".repeat(1_000_000)
-    );
+    let line =
+        format!(r#"{{"jsonrpc":"2.0","id":1,"method":"a","params":{}}}"#, "[".repeat(1_000_000));
     assert_eq!(unparsed(line.as_bytes()), Kind::ParseError);
 }
 

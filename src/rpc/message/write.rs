@@ -56,13 +56,5 @@ pub fn write_call(
         method: &'a str,
         params: &'a P,
     }
-    serde_json::to_writer(
-        out,
-        &Wire {
-            jsonrpc: "2.0",
-            id,
-            method,
-            params,
-        },
-    )
+    serde_json::to_writer(out, &Wire { jsonrpc: "2.0", id, method, params })
 }

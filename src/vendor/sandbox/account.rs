@@ -75,11 +75,9 @@ pub(super) async fn accounts(caller: Caller) -> Response {
 /// `GET /backend-api/wham/settings/user`
 pub(super) async fn settings(caller: Caller) -> Response {
     caller
-        .answer(Endpoint::Settings, |app, world, headers, _| {
-            match admit(app, world, headers) {
-                Err(refusal) => *refusal,
-                Ok(_) => json_answer(StatusCode::OK, &json!({})),
-            }
+        .answer(Endpoint::Settings, |app, world, headers, _| match admit(app, world, headers) {
+            Err(refusal) => *refusal,
+            Ok(_) => json_answer(StatusCode::OK, &json!({})),
         })
         .await
 }

@@ -16,19 +16,13 @@ const FORM_TARGETS: &str = "form-action 'self' http://127.0.0.1:* http://localho
 
 /// A JSON body with a status.
 pub(super) fn json_answer(status: StatusCode, body: &Value) -> Response {
-    let headers = [
-        (header::CONTENT_TYPE, "application/json"),
-        (header::CACHE_CONTROL, "no-store"),
-    ];
+    let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
     (status, headers, body.to_string()).into_response()
 }
 
 /// RFC 6749 section 5.2.
 pub(super) fn oauth_error(status: StatusCode, error: &str, description: &str) -> Response {
-    json_answer(
-        status,
-        &json!({ "error": error, "error_description": description }),
-    )
+    json_answer(status, &json!({ "error": error, "error_description": description }))
 }
 
 /// The shape of OpenAI's API errors, which its issuer uses for refresh tokens too.
@@ -64,10 +58,7 @@ pub(super) struct Fields(BTreeMap<String, String>);
 impl Fields {
     /// A parameter's value; an empty one counts as missing (RFC 6749 section 3.1).
     pub(super) fn get(&self, name: &str) -> Option<&str> {
-        self.0
-            .get(name)
-            .map(String::as_str)
-            .filter(|value| !value.is_empty())
+        self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
     /// From pairs as in a query.
@@ -101,9 +92,8 @@ impl<S: Send + Sync> FromRequest<S> for Fields {
             .get(header::CONTENT_TYPE)
             .is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
         let fields = if json {
-            let bytes = Bytes::from_request(request, state)
-                .await
-                .map_err(IntoResponse::into_response)?;
+            let bytes =
+                Bytes::from_request(request, state).await.map_err(IntoResponse::into_response)?;
             Self::from_json(&bytes)
         } else {
             let Form(pairs) = Form::<Vec<(String, String)>>::from_request(request, state)

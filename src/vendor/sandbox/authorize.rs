@@ -24,13 +24,10 @@ pub(super) async fn authorize(
     Query(pairs): Query<Vec<(String, String)>>,
 ) -> Response {
     caller
-        .answer(
-            Endpoint::Authorize,
-            |app, world, _, _| match Fields::from_pairs(pairs) {
-                Ok(fields) => asked(app, world, &fields),
-                Err(message) => refused(&message),
-            },
-        )
+        .answer(Endpoint::Authorize, |app, world, _, _| match Fields::from_pairs(pairs) {
+            Ok(fields) => asked(app, world, &fields),
+            Err(message) => refused(&message),
+        })
         .await
 }
 
@@ -58,12 +55,7 @@ fn asked(app: &Shared, world: &mut World, fields: &Fields) -> Response {
         decided: false,
     };
     let handle = random_base64url(24);
-    let page = question(
-        world,
-        &asked,
-        fields.get("originator").unwrap_or("a program"),
-        &handle,
-    );
+    let page = question(world, &asked, fields.get("originator").unwrap_or("a program"), &handle);
     world.asked.insert(handle.clone(), asked);
     if world.settings.approve {
         return decide(app, world, &handle, true)
@@ -74,16 +66,10 @@ fn asked(app: &Shared, world: &mut World, fields: &Fields) -> Response {
 
 fn check(fields: &Fields) -> Result<(), (&'static str, String)> {
     if fields.get("response_type") != Some("code") {
-        return Err((
-            "unsupported_response_type",
-            "response_type must be code".into(),
-        ));
+        return Err(("unsupported_response_type", "response_type must be code".into()));
     }
     if fields.get("code_challenge_method") != Some("S256") {
-        return Err((
-            "invalid_request",
-            "code_challenge_method must be S256".into(),
-        ));
+        return Err(("invalid_request", "code_challenge_method must be S256".into()));
     }
     let challenge = fields.get("code_challenge").unwrap_or_default();
     let good = challenge.len() == CHALLENGE_CHARS
@@ -91,19 +77,13 @@ fn check(fields: &Fields) -> Result<(), (&'static str, String)> {
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
     if !good {
-        return Err((
-            "invalid_request",
-            "code_challenge must be a base64url SHA-256".into(),
-        ));
+        return Err(("invalid_request", "code_challenge must be a base64url SHA-256".into()));
     }
     if fields.get("state").is_none() {
         return Err(("invalid_request", "state is required".into()));
     }
     let scope = fields.get("scope").unwrap_or_default();
-    match SCOPES_NEEDED
-        .iter()
-        .find(|needed| !scope.split(' ').any(|word| word == **needed))
-    {
+    match SCOPES_NEEDED.iter().find(|needed| !scope.split(' ').any(|word| word == **needed)) {
         Some(needed) => Err(("invalid_scope", format!("scope must contain {needed}"))),
         None => Ok(()),
     }
@@ -159,10 +139,8 @@ pub(super) async fn decided(caller: Caller, fields: Fields) -> Response {
                 _ => return refused("Neither approved nor denied."),
             };
             let handle = fields.get("request").unwrap_or_default();
-            decide(app, world, handle, approve).map_or_else(
-                || refused("This page has been used already."),
-                |url| redirect(&url),
-            )
+            decide(app, world, handle, approve)
+                .map_or_else(|| refused("This page has been used already."), |url| redirect(&url))
         })
         .await
 }
@@ -178,18 +156,8 @@ pub(super) fn decide(
     asked.decided = true;
     let asked = asked.clone();
     if approve {
-        let code = issue_code(
-            app,
-            world,
-            &asked.redirect_uri,
-            &asked.challenge,
-            &asked.scope,
-        );
-        Some(back(
-            &asked.redirect_uri,
-            &[("code", &code), ("scope", &asked.scope)],
-            &asked.state,
-        ))
+        let code = issue_code(app, world, &asked.redirect_uri, &asked.challenge, &asked.scope);
+        Some(back(&asked.redirect_uri, &[("code", &code), ("scope", &asked.scope)], &asked.state))
     } else {
         let text = "The person said no.";
         Some(back(
@@ -223,10 +191,5 @@ fn refused(text: &str) -> Response {
         "<p>{}</p>\n<p class=\"note\">Go back to the program that opened this page and begin again.</p>",
         escape(text)
     );
-    html(
-        StatusCode::BAD_REQUEST,
-        "This sign-in cannot go on",
-        &body,
-        Tone::Bad,
-    )
+    html(StatusCode::BAD_REQUEST, "This sign-in cannot go on", &body, Tone::Bad)
 }

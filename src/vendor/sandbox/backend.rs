@@ -72,17 +72,11 @@ pub(super) fn admit<'a>(
             ),
         };
         let error = json!({ "message": text, "type": null, "param": null, "code": code });
-        Box::new(json_answer(
-            StatusCode::UNAUTHORIZED,
-            &json!({ "error": error, "status": 401 }),
-        ))
+        Box::new(json_answer(StatusCode::UNAUTHORIZED, &json!({ "error": error, "status": 401 })))
     })?;
     let named = headers.get("chatgpt-account-id").map(HeaderValue::as_bytes);
     if named.is_some_and(|named| named != access.account_id.as_bytes()) {
-        return Err(Box::new(detail(
-            StatusCode::FORBIDDEN,
-            "The account is not the token's",
-        )));
+        return Err(Box::new(detail(StatusCode::FORBIDDEN, "The account is not the token's")));
     }
     Ok(access)
 }
@@ -90,9 +84,7 @@ pub(super) fn admit<'a>(
 /// `POST /backend-api/codex/responses`
 pub(super) async fn responses(caller: Caller, body: Bytes) -> Response {
     caller
-        .answer(Endpoint::Responses, |app, world, headers, _| {
-            turn(app, world, headers, &body)
-        })
+        .answer(Endpoint::Responses, |app, world, headers, _| turn(app, world, headers, &body))
         .await
 }
 
@@ -113,21 +105,15 @@ fn turn(app: &Shared, world: &mut World, headers: &HeaderMap, body: &[u8]) -> Re
     if let Err(refusal) = admit(app, world, headers) {
         return *refusal;
     }
-    let encoding = headers
-        .get(header::CONTENT_ENCODING)
-        .map(HeaderValue::as_bytes);
+    let encoding = headers.get(header::CONTENT_ENCODING).map(HeaderValue::as_bytes);
     if encoding.is_some_and(|encoding| encoding != b"identity") {
-        return detail(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "Unsupported content encoding",
-        );
+        return detail(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Unsupported content encoding");
     }
     let Ok(request) = serde_json::from_slice::<Value>(body) else {
         return detail(StatusCode::BAD_REQUEST, "The body is not JSON");
     };
-    let lite = headers
-        .get("x-openai-internal-codex-responses-lite")
-        .is_some_and(|value| value == "true");
+    let lite =
+        headers.get("x-openai-internal-codex-responses-lite").is_some_and(|value| value == "true");
     if let Err(text) = check(&request, lite) {
         return detail(StatusCode::BAD_REQUEST, &text);
     }
@@ -136,10 +122,8 @@ fn turn(app: &Shared, world: &mut World, headers: &HeaderMap, body: &[u8]) -> Re
     let pause = Duration::from_millis(world.settings.event_delay_ms);
     let mut response = Pieces::spaced(events, pause, &app.clock).into_response();
     let answer = response.headers_mut();
-    answer.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("text/event-stream; charset=utf-8"),
-    );
+    answer
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
     answer.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     stamp(app, world, answer);
     response
@@ -160,16 +144,11 @@ fn check(request: &Value, lite: bool) -> Result<(), String> {
     if request["stream"] != json!(true) {
         return Err("Stream must be set to true".into());
     }
-    if let Some(name) = members
-        .keys()
-        .find(|name| !MEMBERS.contains(&name.as_str()))
-    {
+    if let Some(name) = members.keys().find(|name| !MEMBERS.contains(&name.as_str())) {
         return Err(format!("Unsupported parameter: {name}"));
     }
     let input = request["input"].as_array().ok_or("Input must be a list")?;
-    let said = request["instructions"]
-        .as_str()
-        .is_some_and(|text| !text.is_empty());
+    let said = request["instructions"].as_str().is_some_and(|text| !text.is_empty());
     // The stock Codex CLI 0.169 tells every model in developer messages what to do, and sends no
     // `instructions` even to those that take the older form.
     let told = input.iter().any(|item| item["role"] == "developer");
@@ -207,24 +186,12 @@ fn stamp(app: &Shared, world: &World, headers: &mut HeaderMap) {
     let (short, long) = WINDOWS_MINUTES;
     put("x-codex-primary-used-percent", used.to_string());
     put("x-codex-primary-window-minutes", short.to_string());
-    put(
-        "x-codex-primary-reset-after-seconds",
-        (short * 60).to_string(),
-    );
-    put(
-        "x-codex-primary-reset-at",
-        now.saturating_add(short * 60).to_string(),
-    );
+    put("x-codex-primary-reset-after-seconds", (short * 60).to_string());
+    put("x-codex-primary-reset-at", now.saturating_add(short * 60).to_string());
     put("x-codex-secondary-used-percent", (used / 10).to_string());
     put("x-codex-secondary-window-minutes", long.to_string());
-    put(
-        "x-codex-secondary-reset-after-seconds",
-        (long * 60).to_string(),
-    );
-    put(
-        "x-codex-secondary-reset-at",
-        now.saturating_add(long * 60).to_string(),
-    );
+    put("x-codex-secondary-reset-after-seconds", (long * 60).to_string());
+    put("x-codex-secondary-reset-at", now.saturating_add(long * 60).to_string());
     put("x-codex-credits-has-credits", "False".into());
     put("x-codex-credits-unlimited", "False".into());
     put("x-codex-plan-type", world.settings.plan.clone());
@@ -239,11 +206,9 @@ pub(super) fn used_percent(world: &World) -> u64 {
 /// `GET /backend-api/codex/models`
 pub(super) async fn models(caller: Caller, fields: catalogue::Version) -> Response {
     caller
-        .answer(Endpoint::Models, |app, world, headers, _| {
-            match admit(app, world, headers) {
-                Err(refusal) => *refusal,
-                Ok(_) => catalogue::answer(&fields, headers),
-            }
+        .answer(Endpoint::Models, |app, world, headers, _| match admit(app, world, headers) {
+            Err(refusal) => *refusal,
+            Ok(_) => catalogue::answer(&fields, headers),
         })
         .await
 }

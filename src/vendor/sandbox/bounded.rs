@@ -13,11 +13,7 @@ pub(super) struct Bounded<V> {
 impl<V> Bounded<V> {
     /// Holds at most `most` entries.
     pub(super) fn new(most: usize) -> Self {
-        Self {
-            entries: HashMap::new(),
-            order: VecDeque::new(),
-            most,
-        }
+        Self { entries: HashMap::new(), order: VecDeque::new(), most }
     }
 
     /// Adds an entry under a key that was not used before, and forgets the oldest one if need be.

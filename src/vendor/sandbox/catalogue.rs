@@ -33,20 +33,13 @@ impl<S: Send + Sync> FromRequestParts<S> for Version {
 
 /// Whether a model takes the lite form of a request; nothing where there is no such model.
 pub(super) fn uses_responses_lite(model: &str) -> Option<bool> {
-    MODELS
-        .iter()
-        .find(|(slug, _, _)| *slug == model)
-        .map(|(_, _, lite)| *lite)
+    MODELS.iter().find(|(slug, _, _)| *slug == model).map(|(_, _, lite)| *lite)
 }
 
 /// The catalogue's validator: a new one whenever a new version of this program has other models.
 pub(super) fn etag() -> String {
     let names: Vec<&str> = MODELS.iter().map(|(slug, _, _)| *slug).collect();
-    format!(
-        "\"sandbox-{}-{}\"",
-        env!("CARGO_PKG_VERSION"),
-        names.join("+")
-    )
+    format!("\"sandbox-{}-{}\"", env!("CARGO_PKG_VERSION"), names.join("+"))
 }
 
 /// `GET /codex/models`
@@ -55,21 +48,12 @@ pub(super) fn answer(version: &Version, headers: &HeaderMap) -> Response {
         return detail(StatusCode::BAD_REQUEST, "client_version is required");
     }
     let etag = etag();
-    if headers
-        .get(header::IF_NONE_MATCH)
-        .is_some_and(|known| known.as_bytes() == etag.as_bytes())
-    {
+    if headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == etag.as_bytes()) {
         return (StatusCode::NOT_MODIFIED, [(header::ETAG, etag)]).into_response();
     }
-    let models: Vec<Value> = MODELS
-        .iter()
-        .enumerate()
-        .map(|(at, model)| entry(at, model))
-        .collect();
-    (
-        [(header::ETAG, etag)],
-        json_answer(StatusCode::OK, &json!({ "models": models })),
-    )
+    let models: Vec<Value> =
+        MODELS.iter().enumerate().map(|(at, model)| entry(at, model)).collect();
+    ([(header::ETAG, etag)], json_answer(StatusCode::OK, &json!({ "models": models })))
         .into_response()
 }
 

@@ -47,11 +47,7 @@ fn done(body: &Value) -> Response {
 /// `POST /_sandbox/faults`: one fault, or a list of them.
 pub(super) async fn add_faults(State(app): State<App>, body: Bytes) -> Response {
     let listed = read::<Value>(&body).and_then(|value| {
-        let value = if value.is_array() {
-            value
-        } else {
-            json!([value])
-        };
+        let value = if value.is_array() { value } else { json!([value]) };
         read::<Vec<Fault>>(value.to_string().as_bytes())
     });
     let faults = match listed {
@@ -118,23 +114,14 @@ fn decide(app: &Shared, body: &[u8], approve: bool) -> Response {
     };
     let mut world = app.world();
     match which {
-        Which {
-            user_code: Some(user_code),
-            state: None,
-        } => {
+        Which { user_code: Some(user_code), state: None } => {
             if device::decide(app, &mut world, &user_code, approve) {
                 done(&json!({}))
             } else {
-                detail(
-                    StatusCode::NOT_FOUND,
-                    "no open device login has this user_code",
-                )
+                detail(StatusCode::NOT_FOUND, "no open device login has this user_code")
             }
         }
-        Which {
-            user_code: None,
-            state: Some(state),
-        } => {
+        Which { user_code: None, state: Some(state) } => {
             let handle = open_question(&world, &state);
             match handle.and_then(|handle| authorize::decide(app, &mut world, &handle, approve)) {
                 Some(url) => done(&json!({ "redirect_url": url })),
@@ -225,10 +212,6 @@ pub(super) async fn wait(State(app): State<App>, Query(until): Query<Until>) -> 
     let bound = Duration::from_millis(until.timeout_ms.unwrap_or(WAIT_MS).min(WAIT_MS_MOST));
     let _ = tokio::time::timeout(bound, app.wait_until(|world| until.holds(world))).await;
     let world = app.world();
-    let status = if until.holds(&world) {
-        StatusCode::OK
-    } else {
-        StatusCode::REQUEST_TIMEOUT
-    };
+    let status = if until.holds(&world) { StatusCode::OK } else { StatusCode::REQUEST_TIMEOUT };
     json_answer(status, &snapshot(&world))
 }

@@ -72,10 +72,7 @@ pub(super) async fn usercode(caller: Caller, fields: Fields) -> Response {
 }
 
 fn start(app: &Shared, world: &mut World) -> Response {
-    let (id, user_code) = (
-        format!("deviceauth_{}", random_base64url(24)),
-        random_user_code(),
-    );
+    let (id, user_code) = (format!("deviceauth_{}", random_base64url(24)), random_user_code());
     let device = Device {
         user_code: user_code.clone(),
         expires_at: after_secs(app.now(), CODE_SECS),
@@ -108,30 +105,20 @@ fn random_user_code() -> String {
 
 /// `POST /api/accounts/deviceauth/token`
 pub(super) async fn poll(caller: Caller, fields: Fields) -> Response {
-    caller
-        .answer(Endpoint::DeviceToken, |app, world, _, _| {
-            polled(app, world, &fields)
-        })
-        .await
+    caller.answer(Endpoint::DeviceToken, |app, world, _, _| polled(app, world, &fields)).await
 }
 
 fn polled(app: &Shared, world: &mut World, fields: &Fields) -> Response {
     let now = app.now();
     let interval_ms = world.settings.interval.secs().saturating_mul(1000);
-    let (id, user_code) = (
-        fields.get("device_auth_id").unwrap_or_default(),
-        fields.get("user_code"),
-    );
+    let (id, user_code) =
+        (fields.get("device_auth_id").unwrap_or_default(), fields.get("user_code"));
     let known = world
         .devices
         .get_mut(id)
         .filter(|device| user_code == Some(device.user_code.as_str()) && device.expires_at > now);
     let Some(device) = known else {
-        return api_error(
-            StatusCode::NOT_FOUND,
-            "not_found",
-            "Unknown or expired device login",
-        );
+        return api_error(StatusCode::NOT_FOUND, "not_found", "Unknown or expired device login");
     };
     let last = device.last_poll.replace(now);
     if last
@@ -145,16 +132,12 @@ fn polled(app: &Shared, world: &mut World, fields: &Fields) -> Response {
         );
     }
     match device.decision.clone() {
-        Decision::Open => api_error(
-            StatusCode::FORBIDDEN,
-            "authorization_pending",
-            "Not approved yet",
-        ),
-        Decision::Denied => api_error(
-            StatusCode::BAD_REQUEST,
-            "access_denied",
-            "The person said no.",
-        ),
+        Decision::Open => {
+            api_error(StatusCode::FORBIDDEN, "authorization_pending", "Not approved yet")
+        }
+        Decision::Denied => {
+            api_error(StatusCode::BAD_REQUEST, "access_denied", "The person said no.")
+        }
         Decision::Approved { code, verifier } => json_answer(
             StatusCode::OK,
             &json!({ "authorization_code": code, "code_challenge": s256(&verifier), "code_verifier": verifier }),
@@ -207,11 +190,7 @@ pub(super) async fn page(caller: Caller, Query(pairs): Query<Vec<(String, String
         .answer(Endpoint::DevicePage, |_, _, _, _| {
             let fields = Fields::from_pairs(pairs);
             form(
-                fields
-                    .ok()
-                    .as_ref()
-                    .and_then(|fields| fields.get("user_code"))
-                    .unwrap_or_default(),
+                fields.ok().as_ref().and_then(|fields| fields.get("user_code")).unwrap_or_default(),
                 None,
             )
         })
@@ -233,21 +212,11 @@ pub(super) async fn typed(caller: Caller, fields: Fields) -> Response {
             match fields.get("decision") {
                 Some("approve") => {
                     let text = "You can close this page and go back to the program.";
-                    settled(
-                        decide(app, world, user_code, true),
-                        "Signed in",
-                        text,
-                        Tone::Good,
-                    )
+                    settled(decide(app, world, user_code, true), "Signed in", text, Tone::Good)
                 }
                 Some("deny") => {
                     let text = "Nothing was granted. You can close this page.";
-                    settled(
-                        decide(app, world, user_code, false),
-                        "Denied",
-                        text,
-                        Tone::Bad,
-                    )
+                    settled(decide(app, world, user_code, false), "Denied", text, Tone::Bad)
                 }
                 _ if open(app, world, user_code).is_some() => question(world, user_code),
                 _ => form(user_code, Some("This code is unknown, used or expired.")),
@@ -257,12 +226,10 @@ pub(super) async fn typed(caller: Caller, fields: Fields) -> Response {
 }
 
 fn form(prefill: &str, trouble: Option<&str>) -> Response {
-    let (status, tone) = trouble.map_or((StatusCode::OK, Tone::Plain), |_| {
-        (StatusCode::BAD_REQUEST, Tone::Bad)
-    });
-    let alert = trouble.map_or_else(String::new, |text| {
-        format!("<p role=\"alert\">{}</p>\n", escape(text))
-    });
+    let (status, tone) =
+        trouble.map_or((StatusCode::OK, Tone::Plain), |_| (StatusCode::BAD_REQUEST, Tone::Bad));
+    let alert = trouble
+        .map_or_else(String::new, |text| format!("<p role=\"alert\">{}</p>\n", escape(text)));
     let body = format!(
         "{alert}<form method=\"post\" action=\"/codex/device\">\n\
          <label for=\"user_code\">The code that the program shows</label>\n\

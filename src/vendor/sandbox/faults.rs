@@ -111,9 +111,7 @@ impl Fault {
         if let Some(status) = self.status
             && !(200..=599).contains(&status)
         {
-            return Err(format!(
-                "{status} is not a status that a server can answer with"
-            ));
+            return Err(format!("{status} is not a status that a server can answer with"));
         }
         for (name, value) in &self.headers {
             let good = axum::http::HeaderName::try_from(name).is_ok()
@@ -138,9 +136,7 @@ impl Faults {
     pub(super) fn add(&mut self, fault: Fault) -> Result<(), String> {
         fault.check()?;
         if self.queue.len() >= QUEUED_MOST {
-            return Err(format!(
-                "more than {QUEUED_MOST} faults are waiting: clear them first"
-            ));
+            return Err(format!("more than {QUEUED_MOST} faults are waiting: clear them first"));
         }
         self.queue.push_back(fault);
         Ok(())
@@ -183,12 +179,8 @@ mod tests {
     #[test]
     fn a_fault_meets_as_many_requests_as_it_was_told_and_then_the_next_one_has_its_turn() {
         let mut faults = Faults::default();
-        faults
-            .add(fault(json!({"on": "refresh", "times": 2, "status": 500})))
-            .unwrap();
-        faults
-            .add(fault(json!({"on": "refresh", "times": 0, "status": 429})))
-            .unwrap();
+        faults.add(fault(json!({"on": "refresh", "times": 2, "status": 500}))).unwrap();
+        faults.add(fault(json!({"on": "refresh", "times": 0, "status": 429}))).unwrap();
         let mut statuses = Vec::new();
         for _ in 0..4 {
             assert!(faults.take(Endpoint::Token).is_none());
@@ -217,20 +209,8 @@ mod tests {
     #[test]
     fn faults_that_cannot_be_staged_are_refused() {
         let mut faults = Faults::default();
-        assert!(
-            faults
-                .add(fault(json!({"on": "jwks", "status": 99})))
-                .is_err()
-        );
-        assert!(
-            faults
-                .add(fault(json!({"on": "jwks", "headers": {"a b": "c"}})))
-                .is_err()
-        );
-        assert!(
-            faults
-                .add(fault(json!({"on": "jwks", "latency_ms": u64::MAX})))
-                .is_err()
-        );
+        assert!(faults.add(fault(json!({"on": "jwks", "status": 99}))).is_err());
+        assert!(faults.add(fault(json!({"on": "jwks", "headers": {"a b": "c"}}))).is_err());
+        assert!(faults.add(fault(json!({"on": "jwks", "latency_ms": u64::MAX}))).is_err());
     }
 }

@@ -86,11 +86,7 @@ impl Grants {
     /// Begins a family and says its name.
     pub(super) fn begin(&mut self, person: Person, scope: String) -> String {
         let name = random_base64url(12);
-        let family = Family {
-            person,
-            scope,
-            revoked: false,
-        };
+        let family = Family { person, scope, revoked: false };
         self.families.insert(name.clone(), family);
         name
     }
@@ -102,11 +98,7 @@ impl Grants {
     /// The family's next refresh token.
     pub(super) fn issue_refresh(&mut self, family: &str, expires_at: Timestamp) -> String {
         let token = format!("rt_{}", random_base64url(40));
-        let entry = Refresh {
-            family: family.to_owned(),
-            used: false,
-            expires_at,
-        };
+        let entry = Refresh { family: family.to_owned(), used: false, expires_at };
         self.refresh.insert(token.clone(), entry);
         token
     }
@@ -119,12 +111,7 @@ impl Grants {
         account_id: String,
         expires_at: Timestamp,
     ) {
-        let entry = Access {
-            family: family.to_owned(),
-            account_id,
-            expires_at,
-            revoked: false,
-        };
+        let entry = Access { family: family.to_owned(), account_id, expires_at, revoked: false };
         self.access.insert(token, entry);
     }
 
@@ -136,10 +123,7 @@ impl Grants {
         keep: bool,
     ) -> Result<String, RefreshRefusal> {
         let entry = self.refresh.get_mut(token).ok_or(RefreshRefusal::Unknown)?;
-        let family = self
-            .families
-            .get_mut(&entry.family)
-            .ok_or(RefreshRefusal::Unknown)?;
+        let family = self.families.get_mut(&entry.family).ok_or(RefreshRefusal::Unknown)?;
         if entry.used {
             family.revoked = true;
             return Err(RefreshRefusal::Reused);
@@ -157,10 +141,7 @@ impl Grants {
     /// Whether a bearer may pass, and for which account.
     pub(super) fn admit(&self, token: &str, now: Timestamp) -> Result<&Access, AccessRefusal> {
         let access = self.access.get(token).ok_or(AccessRefusal::Unknown)?;
-        let revoked = self
-            .families
-            .get(&access.family)
-            .is_none_or(|family| family.revoked);
+        let revoked = self.families.get(&access.family).is_none_or(|family| family.revoked);
         if revoked || access.revoked {
             Err(AccessRefusal::Revoked)
         } else if access.expires_at <= now {
@@ -206,11 +187,7 @@ impl Grants {
 
     /// Families alive and revoked.
     pub(super) fn census(&self) -> (usize, usize) {
-        let revoked = self
-            .families
-            .values()
-            .filter(|family| family.revoked)
-            .count();
+        let revoked = self.families.values().filter(|family| family.revoked).count();
         (self.families.values().count() - revoked, revoked)
     }
 }
@@ -250,18 +227,9 @@ mod tests {
         let second = grants.issue_refresh(&family, LATER);
         assert!(grants.admit(&format!("at-{family}"), NOW).is_ok());
 
-        assert_eq!(
-            grants.redeem(&first, NOW, false),
-            Err(RefreshRefusal::Reused)
-        );
-        assert_eq!(
-            grants.redeem(&second, NOW, false),
-            Err(RefreshRefusal::Revoked)
-        );
-        assert_eq!(
-            grants.admit(&format!("at-{family}"), NOW).err(),
-            Some(AccessRefusal::Revoked)
-        );
+        assert_eq!(grants.redeem(&first, NOW, false), Err(RefreshRefusal::Reused));
+        assert_eq!(grants.redeem(&second, NOW, false), Err(RefreshRefusal::Revoked));
+        assert_eq!(grants.admit(&format!("at-{family}"), NOW).err(), Some(AccessRefusal::Revoked));
         assert!(grants.admit(&format!("at-{other}"), NOW).is_ok());
         assert_eq!(grants.census(), (1, 1));
     }
@@ -270,18 +238,12 @@ mod tests {
     fn tokens_end_at_their_time() {
         let mut grants = Grants::new();
         let (family, token) = login(&mut grants);
-        assert_eq!(
-            grants.redeem(&token, LATER, false),
-            Err(RefreshRefusal::Expired)
-        );
+        assert_eq!(grants.redeem(&token, LATER, false), Err(RefreshRefusal::Expired));
         assert_eq!(
             grants.admit(&format!("at-{family}"), LATER).err(),
             Some(AccessRefusal::Expired)
         );
-        assert_eq!(
-            grants.redeem("rt_never", NOW, false),
-            Err(RefreshRefusal::Unknown)
-        );
+        assert_eq!(grants.redeem("rt_never", NOW, false), Err(RefreshRefusal::Unknown));
     }
 
     #[test]

@@ -119,10 +119,9 @@ fn refresh(app: &Shared, world: &mut World, fields: &Fields, twist: &Twist) -> R
         Err(refusal) => {
             world.stats.reuse_detected += u64::from(refusal == RefreshRefusal::Reused);
             let (code, text) = match refusal {
-                RefreshRefusal::Unknown => (
-                    "token_expired",
-                    "Could not validate your token. Please try signing in again.",
-                ),
+                RefreshRefusal::Unknown => {
+                    ("token_expired", "Could not validate your token. Please try signing in again.")
+                }
                 RefreshRefusal::Expired => (
                     "refresh_token_expired",
                     "Your refresh token has expired. Please try signing in again.",
@@ -192,10 +191,8 @@ fn grant(
     keep: Option<&str>,
     twist: &Twist,
 ) -> Response {
-    let Some((person, scope)) = world
-        .grants
-        .family(family)
-        .map(|it| (it.person.clone(), it.scope.clone()))
+    let Some((person, scope)) =
+        world.grants.family(family).map(|it| (it.person.clone(), it.scope.clone()))
     else {
         return api_error(
             StatusCode::UNAUTHORIZED,
@@ -205,10 +202,7 @@ fn grant(
     };
     let now = app.now();
     let life = world.settings.access_ttl_secs;
-    let account = twist
-        .wrong_account
-        .clone()
-        .unwrap_or_else(|| person.account_id.clone());
+    let account = twist.wrong_account.clone().unwrap_or_else(|| person.account_id.clone());
     let claims = |audience: &str| claims(app, &person, &account, audience, now, life, twist);
     let id_token = world.keys.sign(&claims(&app.client_id), twist);
     let access_token = if world.settings.opaque {
@@ -216,12 +210,7 @@ fn grant(
     } else {
         world.keys.sign(&claims(AUDIENCE), twist)
     };
-    world.grants.keep_access(
-        family,
-        access_token.clone(),
-        account.clone(),
-        after_secs(now, life),
-    );
+    world.grants.keep_access(family, access_token.clone(), account.clone(), after_secs(now, life));
     let refresh_token = keep.map_or_else(
         || {
             let end = after_secs(now, world.settings.refresh_ttl_secs);

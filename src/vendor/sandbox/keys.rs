@@ -42,12 +42,7 @@ impl Key {
     fn sign(&self, message: &str) -> String {
         let mut signature = vec![0; self.pair.public_modulus_len()];
         self.pair
-            .sign(
-                &RSA_PKCS1_SHA256,
-                &SystemRandom::new(),
-                message.as_bytes(),
-                &mut signature,
-            )
+            .sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message.as_bytes(), &mut signature)
             .expect("an RSA key can sign");
         URL_SAFE_NO_PAD.encode(signature)
     }
@@ -66,11 +61,7 @@ impl Key {
 impl Keys {
     /// One fresh key. Takes about a tenth of a second of work.
     pub(super) fn generate() -> Self {
-        Self {
-            current: Key::generate(),
-            retired: Vec::new(),
-            rogue: None,
-        }
+        Self { current: Key::generate(), retired: Vec::new(), rogue: None }
     }
 
     /// Signs with a new key from now on. The old one stays published if `keep`.
@@ -86,10 +77,8 @@ impl Keys {
 
     /// The document at `/.well-known/jwks.json`.
     pub(super) fn published(&self) -> Value {
-        let keys: Vec<Value> = std::iter::once(&self.current)
-            .chain(&self.retired)
-            .map(Key::public)
-            .collect();
+        let keys: Vec<Value> =
+            std::iter::once(&self.current).chain(&self.retired).map(Key::public).collect();
         json!({ "keys": keys })
     }
 
@@ -103,11 +92,7 @@ impl Keys {
             Some(rogue) if forged => rogue,
             _ => &self.current,
         };
-        let kid = if twist.borrow_kid {
-            &self.current.id
-        } else {
-            &signer.id
-        };
+        let kid = if twist.borrow_kid { &self.current.id } else { &signer.id };
         let algorithm = twist.algorithm.as_deref().unwrap_or("RS256");
         let header = json!({ "alg": algorithm, "typ": "JWT", "kid": kid });
         let mut token = URL_SAFE_NO_PAD.encode(header.to_string());
@@ -127,11 +112,7 @@ impl Keys {
 
 fn hmac(key: &Key, message: &str) -> String {
     use aws_lc_rs::hmac;
-    let public = key
-        .pair
-        .public_key()
-        .as_der()
-        .expect("a public key can be written out");
+    let public = key.pair.public_key().as_der().expect("a public key can be written out");
     let secret = hmac::Key::new(hmac::HMAC_SHA256, public.as_ref());
     URL_SAFE_NO_PAD.encode(hmac::sign(&secret, message.as_bytes()))
 }

@@ -20,8 +20,7 @@ impl Script {
     fn say(&mut self, kind: &str, mut event: Value) {
         event["type"] = kind.into();
         event["sequence_number"] = self.0.len().into();
-        self.0
-            .push(Bytes::from(format!("event: {kind}\ndata: {event}\n\n")));
+        self.0.push(Bytes::from(format!("event: {kind}\ndata: {event}\n\n")));
     }
 }
 
@@ -54,10 +53,7 @@ pub(super) fn events(request: &Value, settings: &Settings, now_secs: u64) -> Vec
     };
     let read =
         request["input"].to_string().len() + request["instructions"].as_str().map_or(0, str::len);
-    let (read, written) = (
-        read.div_ceil(BYTES_PER_TOKEN),
-        written.div_ceil(BYTES_PER_TOKEN),
-    );
+    let (read, written) = (read.div_ceil(BYTES_PER_TOKEN), written.div_ceil(BYTES_PER_TOKEN));
     let usage = json!({
         "input_tokens": read,
         "input_tokens_details": { "cached_tokens": 0 },
@@ -73,9 +69,7 @@ pub(super) fn events(request: &Value, settings: &Settings, now_secs: u64) -> Vec
 fn offered(request: &Value, name: &str) -> bool {
     let among = |tools: &Value| {
         tools.as_array().is_some_and(|tools| {
-            tools
-                .iter()
-                .any(|tool| tool["type"] == "function" && tool["name"] == name)
+            tools.iter().any(|tool| tool["type"] == "function" && tool["name"] == name)
         })
     };
     among(&request["tools"])
@@ -84,9 +78,7 @@ fn offered(request: &Value, name: &str) -> bool {
 
 /// Whether the function was called already, and this is what it gave.
 fn answered(request: &Value) -> bool {
-    items(request)
-        .last()
-        .is_some_and(|item| item["type"] == "function_call_output")
+    items(request).last().is_some_and(|item| item["type"] == "function_call_output")
 }
 
 fn items(request: &Value) -> impl Iterator<Item = &Value> {
@@ -113,18 +105,13 @@ fn message(script: &mut Script, text: &str) -> usize {
     }
     script.say("response.output_text.done", with("text", text.into()));
     script.say("response.content_part.done", with("part", part(text)));
-    script.say(
-        "response.output_item.done",
-        item("completed", json!([part(text)])),
-    );
+    script.say("response.output_item.done", item("completed", json!([part(text)])));
     text.len()
 }
 
 fn function_call(script: &mut Script, call: &ToolCall) -> usize {
-    let (id, call_id) = (
-        format!("fc_{}", random_base64url(18)),
-        format!("call_{}", random_base64url(18)),
-    );
+    let (id, call_id) =
+        (format!("fc_{}", random_base64url(18)), format!("call_{}", random_base64url(18)));
     let arguments = match &call.arguments {
         Value::String(text) => text.clone(),
         other => other.to_string(),
@@ -159,10 +146,7 @@ mod tests {
             .iter()
             .map(|bytes| {
                 let text = std::str::from_utf8(bytes).unwrap();
-                let data = text
-                    .lines()
-                    .find_map(|line| line.strip_prefix("data: "))
-                    .unwrap();
+                let data = text.lines().find_map(|line| line.strip_prefix("data: ")).unwrap();
                 let event: Value = serde_json::from_str(data).unwrap();
                 assert!(text.starts_with(&format!("event: {}\n", event["type"].as_str().unwrap())));
                 event
@@ -174,19 +158,12 @@ mod tests {
     fn a_turn_is_told_in_order_and_ends_with_an_empty_output() {
         let mut settings = Settings::new(true, 60);
         settings.reply = "one two three".into();
-        let events = parsed(
-            &json!({"model": "m", "input": [{"role": "user", "content": "hi"}]}),
-            &settings,
-        );
-        let numbers: Vec<u64> = events
-            .iter()
-            .map(|event| event["sequence_number"].as_u64().unwrap())
-            .collect();
+        let events =
+            parsed(&json!({"model": "m", "input": [{"role": "user", "content": "hi"}]}), &settings);
+        let numbers: Vec<u64> =
+            events.iter().map(|event| event["sequence_number"].as_u64().unwrap()).collect();
         assert_eq!(numbers, (0..events.len() as u64).collect::<Vec<_>>());
-        let text: String = events
-            .iter()
-            .filter_map(|event| event["delta"].as_str())
-            .collect();
+        let text: String = events.iter().filter_map(|event| event["delta"].as_str()).collect();
         assert_eq!(text, "one two three");
         let last = events.last().unwrap();
         assert_eq!(last["type"], "response.completed");
@@ -197,24 +174,15 @@ mod tests {
     #[test]
     fn a_function_is_called_once_and_only_where_it_is_offered() {
         let mut settings = Settings::new(true, 60);
-        settings.call_tool = Some(ToolCall {
-            name: "look".into(),
-            arguments: json!({"at": 1}),
-        });
+        settings.call_tool = Some(ToolCall { name: "look".into(), arguments: json!({"at": 1}) });
         let tool = json!({"type": "function", "name": "look"});
         let called = |request: &Value| {
-            parsed(request, &settings)
-                .iter()
-                .any(|event| event["item"]["type"] == "function_call")
+            parsed(request, &settings).iter().any(|event| event["item"]["type"] == "function_call")
         };
         assert!(!called(&json!({"input": [{"role": "user"}]})));
-        assert!(called(
-            &json!({"input": [{"role": "user"}], "tools": [tool]})
-        ));
+        assert!(called(&json!({"input": [{"role": "user"}], "tools": [tool]})));
         let lite = json!({"type": "additional_tools", "tools": [tool]});
         assert!(called(&json!({"input": [lite, {"role": "user"}]})));
-        assert!(!called(
-            &json!({"input": [lite, {"type": "function_call_output"}]})
-        ));
+        assert!(!called(&json!({"input": [lite, {"type": "function_call_output"}]})));
     }
 }

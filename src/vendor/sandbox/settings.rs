@@ -125,24 +125,11 @@ mod tests {
     #[test]
     fn a_change_touches_what_it_names_and_refuses_what_it_does_not_know() {
         let settings = Settings::new(false, 60);
-        let changed = settings
-            .changed(&json!({"interval": 2, "plan": "pro"}))
-            .unwrap();
+        let changed = settings.changed(&json!({"interval": 2, "plan": "pro"})).unwrap();
         assert_eq!((changed.interval.secs(), changed.plan.as_str()), (2, "pro"));
         assert_eq!(changed.access_ttl_secs, 60);
-        assert_eq!(
-            settings
-                .changed(&json!({"interval": "7"}))
-                .unwrap()
-                .interval
-                .secs(),
-            7
-        );
+        assert_eq!(settings.changed(&json!({"interval": "7"})).unwrap().interval.secs(), 7);
         assert!(settings.changed(&json!({"intervall": 2})).is_err());
-        assert!(
-            settings
-                .changed(&json!({"access_ttl_secs": "soon"}))
-                .is_err()
-        );
+        assert!(settings.changed(&json!({"access_ttl_secs": "soon"})).is_err());
     }
 }

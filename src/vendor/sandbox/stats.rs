@@ -73,10 +73,7 @@ impl Stats {
         count.last_headers = HEADERS_KEPT
             .iter()
             .filter_map(|name| {
-                Some((
-                    (*name).to_owned(),
-                    headers.get(*name)?.to_str().ok()?.to_owned(),
-                ))
+                Some(((*name).to_owned(), headers.get(*name)?.to_str().ok()?.to_owned()))
             })
             .collect();
     }

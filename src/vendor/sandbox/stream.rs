@@ -46,11 +46,7 @@ impl Pieces {
 
     /// `start` and then a broken connection.
     pub(super) fn broken_after(start: Bytes, clock: &Clock) -> Body {
-        let left = if start.is_empty() {
-            VecDeque::new()
-        } else {
-            [start].into()
-        };
+        let left = if start.is_empty() { VecDeque::new() } else { [start].into() };
         Body::new(Self {
             left,
             clock: clock.clone(),

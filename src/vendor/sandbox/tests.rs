@@ -40,11 +40,7 @@ impl Desk {
             .build()
             .unwrap();
         let sandbox = Sandbox::start(options).await.unwrap();
-        Self {
-            sandbox,
-            http,
-            clock,
-        }
+        Self { sandbox, http, clock }
     }
 
     fn at(&self, path: &str) -> String {
@@ -56,12 +52,7 @@ impl Desk {
     }
 
     async fn post(&self, path: &str, body: Value) -> Response {
-        self.http
-            .post(self.at(path))
-            .json(&body)
-            .send()
-            .await
-            .unwrap()
+        self.http.post(self.at(path)).json(&body).send().await.unwrap()
     }
 
     async fn lever(&self, path: &str, body: Value) -> Value {
@@ -78,11 +69,7 @@ impl Desk {
     async fn eventually(&self, holds: impl Fn(&Value) -> bool) {
         let bound = tokio::time::Instant::now() + Duration::from_secs(10);
         while !holds(&self.stats().await) {
-            assert!(
-                tokio::time::Instant::now() < bound,
-                "{}",
-                self.stats().await
-            );
+            assert!(tokio::time::Instant::now() < bound, "{}", self.stats().await);
         }
     }
 
@@ -107,12 +94,7 @@ impl Desk {
 
     /// What the redirect carries back.
     async fn authorize(&self, changes: &[(&str, Option<&str>)]) -> Vec<(String, String)> {
-        let answer = self
-            .http
-            .get(self.authorize_url(changes))
-            .send()
-            .await
-            .unwrap();
+        let answer = self.http.get(self.authorize_url(changes)).send().await.unwrap();
         assert_eq!(answer.status(), StatusCode::SEE_OTHER, "{changes:?}");
         pairs(answer.headers()["location"].to_str().unwrap())
     }
@@ -135,13 +117,7 @@ impl Desk {
             ("redirect_uri", redirect_uri),
             ("code_verifier", verifier),
         ];
-        let answer = self
-            .http
-            .post(self.at("/oauth/token"))
-            .form(&form)
-            .send()
-            .await
-            .unwrap();
+        let answer = self.http.post(self.at("/oauth/token")).form(&form).send().await.unwrap();
         (answer.status(), answer.json().await.unwrap())
     }
 
@@ -158,11 +134,7 @@ impl Desk {
             "grant_type": "refresh_token",
             "refresh_token": grant["refresh_token"],
         });
-        self.http
-            .post(self.at("/oauth/token"))
-            .json(&body)
-            .send()
-            .await
+        self.http.post(self.at("/oauth/token")).json(&body).send().await
     }
 
     async fn refresh(&self, grant: &Value) -> (StatusCode, Value) {
@@ -172,34 +144,20 @@ impl Desk {
 
     async fn usage(&self, grant: &Value) -> Response {
         let token = grant["access_token"].as_str().unwrap();
-        let request = self
-            .http
-            .get(self.at("/backend-api/wham/usage"))
-            .bearer_auth(token);
+        let request = self.http.get(self.at("/backend-api/wham/usage")).bearer_auth(token);
         request.send().await.unwrap()
     }
 
     async fn turn(&self, grant: &Value, body: &Value) -> Response {
         let token = grant["access_token"].as_str().unwrap();
-        let request = self
-            .http
-            .post(self.at("/backend-api/codex/responses"))
-            .bearer_auth(token);
+        let request = self.http.post(self.at("/backend-api/codex/responses")).bearer_auth(token);
         request.json(body).send().await.unwrap()
     }
 
     /// The claims, if the token is signed by a key that is published under the name it gives.
     async fn verified(&self, token: &str, audience: &str) -> Result<Value, String> {
-        let set: JwkSet = self
-            .get("/.well-known/jwks.json")
-            .await
-            .json()
-            .await
-            .unwrap();
-        let kid = decode_header(token)
-            .map_err(|error| error.to_string())?
-            .kid
-            .unwrap();
+        let set: JwkSet = self.get("/.well-known/jwks.json").await.json().await.unwrap();
+        let kid = decode_header(token).map_err(|error| error.to_string())?.kid.unwrap();
         let key = set.find(&kid).ok_or("unknown kid")?;
         let mut rules = Validation::new(Algorithm::RS256);
         rules.set_audience(&[audience]);
@@ -207,25 +165,16 @@ impl Desk {
         // The sandbox's clock is not the machine's.
         rules.validate_exp = false;
         let claims = decode::<Value>(token, &DecodingKey::from_jwk(key).unwrap(), &rules);
-        claims
-            .map(|data| data.claims)
-            .map_err(|error| error.to_string())
+        claims.map(|data| data.claims).map_err(|error| error.to_string())
     }
 }
 
 fn pairs(url: &str) -> Vec<(String, String)> {
-    Url::parse(url)
-        .unwrap()
-        .query_pairs()
-        .into_owned()
-        .collect()
+    Url::parse(url).unwrap().query_pairs().into_owned().collect()
 }
 
 fn value(pairs: &[(String, String)], name: &str) -> Option<String> {
-    pairs
-        .iter()
-        .find(|(have, _)| have == name)
-        .map(|(_, value)| value.clone())
+    pairs.iter().find(|(have, _)| have == name).map(|(_, value)| value.clone())
 }
 
 fn question() -> Value {

@@ -151,11 +151,7 @@ impl FromRequestParts<App> for Caller {
         let ConnectInfo(cord) = ConnectInfo::<Cord>::from_request_parts(parts, app)
             .await
             .map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
-        Ok(Self {
-            app: Arc::clone(app),
-            headers: parts.headers.clone(),
-            cord,
-        })
+        Ok(Self { app: Arc::clone(app), headers: parts.headers.clone(), cord })
     }
 }
 
@@ -186,11 +182,7 @@ impl Caller {
             world.stats.arrive(endpoint, &self.headers);
             world.faults.take(endpoint)
         };
-        let mut visit = Visit {
-            app: Arc::clone(app),
-            endpoint,
-            answered: false,
-        };
+        let mut visit = Visit { app: Arc::clone(app), endpoint, answered: false };
         app.announce();
         let mut response = match fault {
             None => work(app, &mut app.world(), &self.headers, &Twist::default()),
@@ -251,20 +243,14 @@ async fn dressed(mut response: Response, fault: &Fault, clock: &Clock) -> Respon
 
 /// The status and body of the fault itself.
 fn replaced(fault: &Fault) -> Response {
-    let status = fault
-        .status
-        .and_then(|status| StatusCode::from_u16(status).ok());
+    let status = fault.status.and_then(|status| StatusCode::from_u16(status).ok());
     let status = status.unwrap_or_default();
     let text = match &fault.body {
         None => return status.into_response(),
         Some(Value::String(text)) => text.clone(),
         Some(other) => other.to_string(),
     };
-    let kind = if text.starts_with('<') {
-        "text/html; charset=utf-8"
-    } else {
-        "application/json"
-    };
+    let kind = if text.starts_with('<') { "text/html; charset=utf-8" } else { "application/json" };
     (status, [(header::CONTENT_TYPE, kind)], text).into_response()
 }
 

@@ -19,14 +19,8 @@ impl<S: Session> Calls<S> {
     pub(super) fn batch(&mut self, elements: &[&RawValue], out: &mut Vec<u8>) {
         let key = self.next_batch;
         self.next_batch += 1;
-        self.batches.insert(
-            key,
-            Batch {
-                answers: Vec::new(),
-                waiting: 1,
-                charge: self.budget.nothing(),
-            },
-        );
+        self.batches
+            .insert(key, Batch { answers: Vec::new(), waiting: 1, charge: self.budget.nothing() });
         let mut answer = Vec::new();
         for element in elements {
             answer.clear();
@@ -56,17 +50,13 @@ impl<S: Session> Calls<S> {
         let held = batch.answers.len();
         if batch.waiting > 1 && !batch.charge.set(held) {
             // The answers already given have no room to wait in, so nothing is waited for.
-            let unwaited = self
-                .slow
-                .extract_if(|_, slow| slow.batch == Some(key))
-                .collect::<Vec<_>>();
+            let unwaited =
+                self.slow.extract_if(|_, slow| slow.batch == Some(key)).collect::<Vec<_>>();
             for (_, slow) in unwaited {
                 slow.task.abort();
                 self.finish(
                     slow,
-                    Err(overloaded(
-                        "Too many bytes are in flight; try again shortly.",
-                    )),
+                    Err(overloaded("Too many bytes are in flight; try again shortly.")),
                     out,
                 );
             }
@@ -96,8 +86,7 @@ impl Batch {
         if answer.is_empty() {
             return;
         }
-        self.answers
-            .push(if self.answers.is_empty() { b'[' } else { b',' });
+        self.answers.push(if self.answers.is_empty() { b'[' } else { b',' });
         self.answers.extend_from_slice(answer);
     }
 }

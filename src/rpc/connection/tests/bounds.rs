@@ -23,10 +23,7 @@ async fn a_slow_reader_is_slowed_down_and_slows_nobody() {
         other.echo().await;
     }
     let taken = daemon.tricks.bulks.load(Ordering::Relaxed);
-    assert!(
-        taken < 20,
-        "{taken} answers of 256 KiB are held for a peer that reads none"
-    );
+    assert!(taken < 20, "{taken} answers of 256 KiB are held for a peer that reads none");
     for id in 0..CALLS {
         assert_eq!(slow.value().await["id"], id);
     }
@@ -55,10 +52,7 @@ async fn notifications_wait_for_a_slow_reader_too() {
 
 #[tokio::test]
 async fn an_overlong_line_is_answered_and_ends_the_connection() {
-    let daemon = Daemon::with(Limits {
-        max_message_bytes: 10_000,
-        ..Limits::default()
-    });
+    let daemon = Daemon::with(Limits { max_message_bytes: 10_000, ..Limits::default() });
     let mut client = daemon.client().await;
     client.send(padded(1, "echo", 9_000)).await;
     assert_eq!(client.value().await["id"], 1);
@@ -70,10 +64,7 @@ async fn an_overlong_line_is_answered_and_ends_the_connection() {
 
 #[tokio::test]
 async fn lines_over_the_shared_budget_are_refused_and_passed_over() {
-    let daemon = Daemon::with(Limits {
-        max_inflight_bytes: 64 * 1024,
-        ..Limits::default()
-    });
+    let daemon = Daemon::with(Limits { max_inflight_bytes: 64 * 1024, ..Limits::default() });
     let (mut first, mut second) = (daemon.client().await, daemon.client().await);
     let line = padded(1, "echo", 50_000);
     let (most, rest) = line.split_at(line.len() - 10);
@@ -93,10 +84,7 @@ async fn lines_over_the_shared_budget_are_refused_and_passed_over() {
 
 #[tokio::test]
 async fn slow_calls_count_against_the_shared_budget_until_they_are_answered() {
-    let daemon = Daemon::with(Limits {
-        max_inflight_bytes: 64 * 1024,
-        ..Limits::default()
-    });
+    let daemon = Daemon::with(Limits { max_inflight_bytes: 64 * 1024, ..Limits::default() });
     let mut client = daemon.client().await;
     client.send(padded(1, "slow", 40_000)).await;
     client.send(padded(2, "slow", 3_000)).await;
@@ -118,10 +106,7 @@ async fn slow_calls_count_against_the_shared_budget_until_they_are_answered() {
 
 #[tokio::test]
 async fn a_batch_too_large_to_wait_is_answered_at_once() {
-    let daemon = Daemon::with(Limits {
-        max_inflight_bytes: 64 * 1024,
-        ..Limits::default()
-    });
+    let daemon = Daemon::with(Limits { max_inflight_bytes: 64 * 1024, ..Limits::default() });
     let mut client = daemon.client().await;
     client
         .send(
@@ -129,10 +114,7 @@ async fn a_batch_too_large_to_wait_is_answered_at_once() {
         )
         .await;
     let batch = client.value().await;
-    assert_eq!(
-        (&batch[0]["id"], &batch[1]["error"]["code"]),
-        (&2.into(), &(-32008).into())
-    );
+    assert_eq!((&batch[0]["id"], &batch[1]["error"]["code"]), (&2.into(), &(-32008).into()));
     assert!(batch[1]["error"]["data"]["retry_after"].is_u64());
     client.echo().await;
 }
@@ -150,10 +132,7 @@ async fn calls_in_flight_on_one_connection_are_bounded() {
 
 #[tokio::test]
 async fn one_client_too_many_is_told_so_and_closed() {
-    let daemon = Daemon::with(Limits {
-        max_clients: 1,
-        ..Limits::default()
-    });
+    let daemon = Daemon::with(Limits { max_clients: 1, ..Limits::default() });
     let mut first = daemon.client().await;
     first.echo().await;
     let mut second = daemon.client().await;
@@ -187,9 +166,7 @@ async fn garbage_of_any_kind_ends_nothing_but_itself() {
     for first in 0..=u8::MAX {
         let mut client = daemon.client().await;
         let garbage: Vec<u8> = (0..200_u8).map(|n| n.wrapping_mul(37) ^ first).collect();
-        client
-            .send([&[first], &garbage[..], b"\n\n\r\n\r\n"].concat())
-            .await;
+        client.send([&[first], &garbage[..], b"\n\n\r\n\r\n"].concat()).await;
         client.half_close().await;
         while !client.line_bytes().await.is_empty() {}
     }

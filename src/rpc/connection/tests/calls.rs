@@ -29,10 +29,7 @@ async fn ten_thousand_pipelined_lines_are_all_answered_in_order() {
     written.unwrap();
     assert_eq!(answers, expected);
     let flushes = daemon.tricks.flushes.load(Ordering::Relaxed);
-    assert!(
-        flushes < 5000,
-        "{flushes} writes for 10000 lines that arrive together"
-    );
+    assert!(flushes < 5000, "{flushes} writes for 10000 lines that arrive together");
 }
 
 #[tokio::test]
@@ -43,29 +40,20 @@ async fn a_slow_call_delays_nobody_and_is_answered_later() {
     client.echo().await;
     client.call(2, "release").await;
     assert_eq!(client.value().await["id"], 2);
-    assert_eq!(
-        client.line().await,
-        "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":\"done\"}\n"
-    );
+    assert_eq!(client.line().await, "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":\"done\"}\n");
 }
 
 #[tokio::test]
 async fn an_id_in_flight_is_refused_however_it_is_written_and_free_again_later() {
     let daemon = Daemon::start();
     let mut client = daemon.client().await;
-    client
-        .send("{\"jsonrpc\":\"2.0\",\"id\":\"a\",\"method\":\"slow\"}\n")
-        .await;
-    client
-        .send("{\"jsonrpc\":\"2.0\",\"id\":\"\\u0061\",\"method\":\"echo\"}\n")
-        .await;
+    client.send("{\"jsonrpc\":\"2.0\",\"id\":\"a\",\"method\":\"slow\"}\n").await;
+    client.send("{\"jsonrpc\":\"2.0\",\"id\":\"\\u0061\",\"method\":\"echo\"}\n").await;
     assert_eq!(client.code().await, ("a".into(), -32600));
     client.call(2, "release").await;
     assert_eq!(client.value().await["id"], 2);
     assert_eq!(client.value().await["result"], "done");
-    client
-        .send("{\"jsonrpc\":\"2.0\",\"id\":\"a\",\"method\":\"echo\"}\n")
-        .await;
+    client.send("{\"jsonrpc\":\"2.0\",\"id\":\"a\",\"method\":\"echo\"}\n").await;
     assert_eq!(client.value().await["result"], serde_json::json!({}));
 }
 
@@ -78,19 +66,13 @@ async fn cancel_ends_the_work_and_answers_both() {
     client
         .send("{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"cancel\",\"params\":{\"id\":1}}\n")
         .await;
-    assert_eq!(
-        client.value().await["result"],
-        serde_json::json!({ "cancelled": true })
-    );
+    assert_eq!(client.value().await["result"], serde_json::json!({ "cancelled": true }));
     assert_eq!(client.code().await, (1.into(), -32800));
     daemon.dropped(1).await;
     client
         .send("{\"jsonrpc\":\"2.0\",\"id\":3,\"method\":\"cancel\",\"params\":{\"id\":1}}\n")
         .await;
-    assert_eq!(
-        client.value().await["result"],
-        serde_json::json!({ "cancelled": false })
-    );
+    assert_eq!(client.value().await["result"], serde_json::json!({ "cancelled": false }));
 }
 
 #[tokio::test]
@@ -102,13 +84,9 @@ async fn cancel_reaches_only_calls_of_its_own_connection() {
     other
         .send("{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"cancel\",\"params\":{\"id\":1}}\n")
         .await;
-    assert_eq!(
-        other.value().await["result"],
-        serde_json::json!({ "cancelled": false })
-    );
+    assert_eq!(other.value().await["result"], serde_json::json!({ "cancelled": false }));
     assert_eq!(daemon.tricks.dropped.load(Ordering::Relaxed), 0);
-    mine.send("{\"jsonrpc\":\"2.0\",\"method\":\"cancel\",\"params\":{\"id\":1}}\n")
-        .await;
+    mine.send("{\"jsonrpc\":\"2.0\",\"method\":\"cancel\",\"params\":{\"id\":1}}\n").await;
     assert_eq!(mine.code().await, (1.into(), -32800));
 }
 
@@ -138,12 +116,8 @@ async fn a_batch_waits_for_its_slow_calls_and_nobody_else_does() {
     client.call(5, "release").await;
     assert_eq!(client.value().await["id"], 5);
     let batch = client.value().await;
-    let ids: Vec<i64> = batch
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|answer| answer["id"].as_i64().unwrap())
-        .collect();
+    let ids: Vec<i64> =
+        batch.as_array().unwrap().iter().map(|answer| answer["id"].as_i64().unwrap()).collect();
     assert_eq!(ids, [2, 4, 3, 1]);
     assert_eq!(batch[2]["error"]["code"], -32800);
 }
@@ -182,15 +156,11 @@ async fn the_blocking_client_calls_is_refused_times_out_and_goes_on() {
         let late = client.call::<_, Value>("slow", &params).unwrap_err();
         assert!(matches!(late, CallError::Lost(e) if e.kind() == io::ErrorKind::TimedOut));
         client.set_timeout(None);
-        assert_eq!(
-            client.call::<_, Value>("release", &params).unwrap(),
-            serde_json::json!({})
-        );
+        assert_eq!(client.call::<_, Value>("release", &params).unwrap(), serde_json::json!({}));
         let mut seen = 0;
         let params = serde_json::value::to_raw_value(&params).unwrap();
-        let result = client.call_raw("events", &params, &mut |method, _| {
-            seen += usize::from(method == "event")
-        });
+        let result = client
+            .call_raw("events", &params, &mut |method, _| seen += usize::from(method == "event"));
         assert_eq!((result.unwrap().get(), seen), ("\"done\"", 200));
     });
     within(calling).await.unwrap();
@@ -201,11 +171,7 @@ fn the_blocking_client_says_where_nobody_listens() {
     use crate::rpc::client::{Client, ClientError};
     let dir = tempfile::tempdir().unwrap();
     let socket = dir.path().join("v.sock").to_str().unwrap().to_owned();
-    let Err(ClientError::Unreachable {
-        socket: told,
-        source,
-    }) = Client::connect(&socket)
-    else {
+    let Err(ClientError::Unreachable { socket: told, source }) = Client::connect(&socket) else {
         panic!("unreachable")
     };
     assert_eq!((told, source.kind()), (socket, io::ErrorKind::NotFound));

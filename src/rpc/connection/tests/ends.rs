@@ -8,9 +8,7 @@ async fn a_half_closed_client_gets_every_answer_it_is_owed() {
     let mut client = daemon.client().await;
     client.call(1, "slow").await;
     // The last line has no end, as printf leaves it.
-    client
-        .send("{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"echo\"}")
-        .await;
+    client.send("{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"echo\"}").await;
     client.half_close().await;
     assert_eq!(client.value().await["id"], 2);
     daemon.tricks.gate.add_permits(1);
@@ -48,11 +46,7 @@ async fn a_stop_answers_what_is_owed_and_then_closes() {
     client.call(1, "slow").await;
     client.echo().await;
     daemon.stop.cancel();
-    assert_eq!(
-        silent.line().await,
-        "",
-        "nothing is said to who said nothing"
-    );
+    assert_eq!(silent.line().await, "", "nothing is said to who said nothing");
     assert!(!daemon.serving.is_finished());
     daemon.tricks.gate.add_permits(1);
     assert_eq!(client.value().await["id"], 1);
@@ -72,15 +66,9 @@ async fn http_is_answered_in_http() {
     let mut answer = String::new();
     within(client.0.read_to_string(&mut answer)).await.unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    assert!(
-        head.starts_with("HTTP/1.1 501 Not Implemented\r\n"),
-        "{head}"
-    );
+    assert!(head.starts_with("HTTP/1.1 501 Not Implemented\r\n"), "{head}");
     assert!(head.contains("\r\nconnection: close"), "{head}");
-    assert!(
-        head.contains(&format!("\r\ncontent-length: {}\r\n", body.len())),
-        "{head}"
-    );
+    assert!(head.contains(&format!("\r\ncontent-length: {}\r\n", body.len())), "{head}");
     let body: Value = serde_json::from_str(body).unwrap();
     assert_eq!(
         (&body["error"]["code"], &body["error"]["param"]),
@@ -92,9 +80,7 @@ async fn http_is_answered_in_http() {
 async fn an_endless_http_head_is_refused() {
     let daemon = Daemon::start();
     let mut client = daemon.client().await;
-    client
-        .send(format!("GET / HTTP/1.1\r\nx: {}", "y".repeat(40_000)))
-        .await;
+    client.send(format!("GET / HTTP/1.1\r\nx: {}", "y".repeat(40_000))).await;
     assert!(client.line().await.starts_with("HTTP/1.1 431 "));
 }
 
@@ -104,19 +90,13 @@ async fn another_user_is_refused_whatever_the_sockets_mode() {
     let daemon = Daemon::start();
     let socket = daemon.socket.clone();
     let asking = tokio::task::spawn_blocking(move || {
-        ipc::as_another_user(
-            &socket,
-            "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"echo\"}\n",
-        )
+        ipc::as_another_user(&socket, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"echo\"}\n")
     });
     let Some(answer) = within(asking).await.unwrap() else {
         return println!("SKIPPED: another_user_is_refused_whatever_the_sockets_mode (needs root)");
     };
     let answer: Value = serde_json::from_str(&answer).unwrap();
-    assert_eq!(
-        (&answer["id"], &answer["error"]["code"]),
-        (&Value::Null, &(-32007).into())
-    );
+    assert_eq!((&answer["id"], &answer["error"]["code"]), (&Value::Null, &(-32007).into()));
     assert_eq!(daemon.tricks.refused.load(Ordering::Relaxed), 1);
     daemon.client().await.echo().await;
 }

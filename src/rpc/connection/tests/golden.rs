@@ -7,14 +7,9 @@ use super::*;
 
 fn transcripts() -> Vec<PathBuf> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
-    let mut found: Vec<PathBuf> = std::fs::read_dir(dir)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
-    found.retain(|path| {
-        path.extension()
-            .is_some_and(|extension| extension == "jsonl")
-    });
+    let mut found: Vec<PathBuf> =
+        std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+    found.retain(|path| path.extension().is_some_and(|extension| extension == "jsonl"));
     found.sort();
     found
 }
@@ -24,10 +19,7 @@ async fn every_transcript_plays_as_written() {
     let transcripts = transcripts();
     assert!(!transcripts.is_empty());
     for path in transcripts {
-        let daemon = Daemon::with(Limits {
-            max_message_bytes: 2000,
-            ..Limits::default()
-        });
+        let daemon = Daemon::with(Limits { max_message_bytes: 2000, ..Limits::default() });
         let mut client = daemon.client().await;
         for (number, line) in std::fs::read_to_string(&path).unwrap().lines().enumerate() {
             let place = format!("{}:{}", path.display(), number + 1);
@@ -44,11 +36,6 @@ async fn every_transcript_plays_as_written() {
             }
         }
         client.half_close().await;
-        assert_eq!(
-            client.line().await,
-            "",
-            "{}: more came than is written",
-            path.display()
-        );
+        assert_eq!(client.line().await, "", "{}: more came than is written", path.display());
     }
 }

@@ -58,7 +58,9 @@ impl Catalogue {
         }
     }
 
-    fn remembered(&self) -> std::sync::MutexGuard<'_, HashMap<(String, String), (Timestamp, Vec<Model>)>> {
+    fn remembered(
+        &self,
+    ) -> std::sync::MutexGuard<'_, HashMap<(String, String), (Timestamp, Vec<Model>)>> {
         self.remembered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -93,5 +95,8 @@ fn model(entry: Value) -> Option<Model> {
 }
 
 fn builtin() -> Vec<Model> {
-    BUILTIN_MODELS.iter().map(|id| Model { id: (*id).to_owned(), more: serde_json::Map::new() }).collect()
+    BUILTIN_MODELS
+        .iter()
+        .map(|id| Model { id: (*id).to_owned(), more: serde_json::Map::new() })
+        .collect()
 }

@@ -9,22 +9,10 @@ async fn the_backend_refuses_what_the_real_one_refuses() {
     for (name, value, text) in [
         ("stream", json!(false), "Stream must be set to true"),
         ("store", Value::Null, "Store must be set to false"),
-        (
-            "temperature",
-            json!(1),
-            "Unsupported parameter: temperature",
-        ),
-        (
-            "max_output_tokens",
-            json!(9),
-            "Unsupported parameter: max_output_tokens",
-        ),
+        ("temperature", json!(1), "Unsupported parameter: temperature"),
+        ("max_output_tokens", json!(9), "Unsupported parameter: max_output_tokens"),
         ("input", json!("hi"), "Input must be a list"),
-        (
-            "input",
-            json!([{"role": "system", "content": "x"}]),
-            "System messages are not allowed",
-        ),
+        ("input", json!([{"role": "system", "content": "x"}]), "System messages are not allowed"),
         ("model", json!("gpt-5.5"), "Instructions are required"),
         (
             "model",
@@ -47,44 +35,22 @@ async fn the_backend_refuses_what_the_real_one_refuses() {
     assert_eq!(desk.turn(&grant, &told).await.status(), StatusCode::OK);
     let url = desk.at("/backend-api/codex/responses");
     assert_eq!(
-        desk.http
-            .post(&url)
-            .json(&question())
-            .send()
-            .await
-            .unwrap()
-            .status(),
+        desk.http.post(&url).json(&question()).send().await.unwrap().status(),
         StatusCode::UNAUTHORIZED
     );
-    let upgrade = desk
-        .http
-        .get(&url)
-        .header("upgrade", "websocket")
-        .send()
-        .await
-        .unwrap();
+    let upgrade = desk.http.get(&url).header("upgrade", "websocket").send().await.unwrap();
     assert_eq!(upgrade.status(), StatusCode::UPGRADE_REQUIRED);
     let token = grant["access_token"].as_str().unwrap();
-    let packed = desk
-        .http
-        .post(&url)
-        .bearer_auth(token)
-        .header("content-encoding", "zstd")
-        .body("x");
-    assert_eq!(
-        packed.send().await.unwrap().status(),
-        StatusCode::UNSUPPORTED_MEDIA_TYPE
-    );
+    let packed =
+        desk.http.post(&url).bearer_auth(token).header("content-encoding", "zstd").body("x");
+    assert_eq!(packed.send().await.unwrap().status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
     let foreign = desk
         .http
         .post(&url)
         .bearer_auth(token)
         .header("chatgpt-account-id", "other")
         .json(&question());
-    assert_eq!(
-        foreign.send().await.unwrap().status(),
-        StatusCode::FORBIDDEN
-    );
+    assert_eq!(foreign.send().await.unwrap().status(), StatusCode::FORBIDDEN);
     assert_eq!(desk.stats().await["responses"], 1, "only the good one");
 }
 
@@ -92,65 +58,38 @@ async fn the_backend_refuses_what_the_real_one_refuses() {
 async fn a_turn_is_streamed_with_the_headers_of_the_limits() {
     let desk = Desk::new().await;
     let grant = desk.login().await;
-    desk.lever(
-        "settings",
-        json!({"reply": "good morning", "event_delay_ms": 1}),
-    )
-    .await;
+    desk.lever("settings", json!({"reply": "good morning", "event_delay_ms": 1})).await;
     let mut body = question();
     let tools = json!({"type": "additional_tools", "role": "developer", "tools": []});
     body["input"].as_array_mut().unwrap().insert(0, tools);
     let answer = desk.turn(&grant, &body).await;
     assert_eq!(answer.status(), StatusCode::OK);
     assert_eq!(answer.headers()["x-codex-plan-type"], "plus");
-    assert!(
-        answer
-            .headers()
-            .contains_key("x-codex-primary-used-percent")
-    );
+    assert!(answer.headers().contains_key("x-codex-primary-used-percent"));
     let etag = answer.headers()["x-models-etag"].clone();
     let text = answer.text().await.unwrap();
-    let kinds: Vec<&str> = text
-        .lines()
-        .filter_map(|line| line.strip_prefix("event: "))
-        .collect();
+    let kinds: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("event: ")).collect();
     assert_eq!(kinds.first(), Some(&"response.created"));
     assert_eq!(kinds.last(), Some(&"response.completed"));
     assert!(text.contains("\"delta\":\"good \""));
 
     let token = grant["access_token"].as_str().unwrap();
     let models = |query: &str| {
-        desk.http
-            .get(desk.at(&format!("/backend-api/codex/models{query}")))
-            .bearer_auth(token)
+        desk.http.get(desk.at(&format!("/backend-api/codex/models{query}"))).bearer_auth(token)
     };
-    assert_eq!(
-        models("").send().await.unwrap().status(),
-        StatusCode::BAD_REQUEST
-    );
+    assert_eq!(models("").send().await.unwrap().status(), StatusCode::BAD_REQUEST);
     let known = models("?client_version=0.169.0").send().await.unwrap();
     assert_eq!(known.headers()["etag"], etag);
-    assert_eq!(
-        known.json::<Value>().await.unwrap()["models"][0]["slug"],
-        "gpt-6.1-sol"
-    );
-    let again = models("?client_version=0.169.0")
-        .header("if-none-match", etag)
-        .send()
-        .await
-        .unwrap();
+    assert_eq!(known.json::<Value>().await.unwrap()["models"][0]["slug"], "gpt-6.1-sol");
+    let again =
+        models("?client_version=0.169.0").header("if-none-match", etag).send().await.unwrap();
     assert_eq!(again.status(), StatusCode::NOT_MODIFIED);
 }
 
 #[tokio::test]
 async fn a_page_from_elsewhere_cannot_pull_the_levers() {
     let desk = Desk::new().await;
-    let request = desk
-        .http
-        .post(desk.at("/_sandbox/revoke_family"))
-        .header("origin", "https://evil.test");
-    assert_eq!(
-        request.send().await.unwrap().status(),
-        StatusCode::FORBIDDEN
-    );
+    let request =
+        desk.http.post(desk.at("/_sandbox/revoke_family")).header("origin", "https://evil.test");
+    assert_eq!(request.send().await.unwrap().status(), StatusCode::FORBIDDEN);
 }
