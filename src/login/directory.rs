@@ -1,6 +1,6 @@
 //! Every login of this person: which exist, which is meant, and what happens to all of them at once.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use tokio::sync::watch;
@@ -32,6 +32,8 @@ struct Inner {
     ledger: Ledger,
     clock: Clock,
     stop: CancellationToken,
+    lost: CancellationToken,
+    /// What must end before the process does: words to an issuer.
     tracker: TaskTracker,
     pending: Pending,
     known: RwLock<Known>,
@@ -83,11 +85,12 @@ impl Logins {
         let found = store.logins()?;
         let logins = Self {
             inner: Arc::new(Inner {
-                pending: Pending::new(clock.clone(), tracker.clone()),
+                pending: Pending::new(clock.clone(), stop.clone(), tracker.clone()),
                 store,
                 ledger,
                 clock,
                 stop,
+                lost: CancellationToken::new(),
                 tracker,
                 known: RwLock::new(known),
                 opening: tokio::sync::Mutex::default(),
@@ -280,36 +283,21 @@ impl Logins {
 
     /// Waits for an owner to end before it was told to: a defect that only a restart cures.
     pub async fn owner_lost(&self) {
-        let mut changes = self.changes();
-        loop {
-            let ended = std::future::poll_fn(|context| {
-                let mut owners = self.inner.owners.lock().unwrap_or_else(PoisonError::into_inner);
-                owners.poll_join_next(context).map(|ended| ended.is_some())
-            });
-            tokio::select! {
-                true = ended, if !self.owners_empty() => return,
-                // A new owner may have joined the set.
-                _ = changes.changed() => {}
-            }
-        }
+        self.inner.lost.cancelled().await;
     }
 
-    /// Waits for every owner and every task of theirs to end in order, after `stop` was cancelled.
+    /// Waits for every owner to end in order, and for what they still had to tell the issuer, after
+    /// `stop` was cancelled.
     ///
     /// # Errors
     /// Where a login is in memory only and no disk took it.
     pub async fn ended(&self) -> Result<(), StoreError> {
-        let mut owners =
+        let owners =
             std::mem::take(&mut *self.inner.owners.lock().unwrap_or_else(PoisonError::into_inner));
-        let mut result = Ok(());
-        while let Some(ended) = owners.join_next().await {
-            result = result.and(ended.unwrap_or(Ok(())));
-        }
-        result
-    }
-
-    fn owners_empty(&self) -> bool {
-        self.inner.owners.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+        let ended = owners.join_all().await.into_iter().collect();
+        self.inner.tracker.close();
+        self.inner.tracker.wait().await;
+        ended
     }
 
     async fn open_login(&self, named: &Named) -> Result<Login, StoreError> {
@@ -332,15 +320,17 @@ impl Logins {
             }
         };
         let (login, owner) = owner::start(parts).await?;
-        self.inner.owners.lock().unwrap_or_else(PoisonError::into_inner).spawn(async move {
-            match owner.await {
-                Ok(result) => result,
-                Err(error) => {
-                    tracing::error!(%error, "the owner of a login ended unexpectedly");
-                    Ok(())
-                }
+        let (stop, lost) = (self.inner.stop.clone(), self.inner.lost.clone());
+        let mut owners = self.inner.owners.lock().unwrap_or_else(PoisonError::into_inner);
+        owners.spawn(async move {
+            let ended = owner.await;
+            if !stop.is_cancelled() {
+                tracing::error!(?ended, "the owner of a login ended unexpectedly");
+                lost.cancel();
             }
+            ended.unwrap_or(Ok(()))
         });
+        drop(owners);
         let accounts = &mut self.known_mut().logins;
         accounts
             .entry(named.vendor.clone())
@@ -353,7 +343,7 @@ impl Logins {
     fn forward_changes(&self, login: &Login) {
         let (mut published, changes) = (login.watch(), self.inner.changes.clone());
         changes.send_modify(|count| *count += 1);
-        self.inner.tracker.spawn(async move {
+        tokio::spawn(async move {
             while published.changed().await.is_ok() {
                 changes.send_modify(|count| *count += 1);
             }
@@ -387,10 +377,4 @@ fn vendors(config: &Config, clock: &Clock) -> BTreeMap<String, Arc<OpenAi>> {
         .iter()
         .map(|(name, vendor)| (name.clone(), Arc::new(OpenAi::new(vendor.clone(), clock))));
     made.collect()
-}
-
-/// The accounts that a vendor's statuses name, for messages.
-#[must_use]
-pub fn account_names(statuses: &[Status]) -> BTreeSet<&str> {
-    statuses.iter().map(|status| status.account.as_str()).collect()
 }

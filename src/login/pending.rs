@@ -6,6 +6,8 @@
 
 mod browser;
 mod device;
+mod entry;
+mod settle;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,14 +17,15 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::owner::Granted;
 use super::state::LoginProgress;
 use super::{Login, LoginError};
 use crate::clock::{Clock, Timestamp};
-use crate::secret::{Secret, random_base64url};
+use crate::secret::random_base64url;
 use crate::vendor::callback::Listening;
-use crate::vendor::jwks::Disbelief;
-use crate::vendor::{Device, Grant, OpenAi};
+use crate::vendor::{Device, OpenAi};
+
+use entry::Entry;
+pub use entry::Progress;
 
 /// How long a person has to come back with a browser (the OpenHands SDK gives as long).
 const BROWSER_LIFE: Duration = Duration::from_secs(5 * 60);
@@ -32,21 +35,6 @@ const DEVICE_LIFE: Duration = Duration::from_secs(15 * 60);
 const MOST: usize = 64;
 /// Random bytes in a handle: 43 characters.
 const ID_BYTES: usize = 32;
-/// How often the keys are asked for again while a login waits for them.
-const KEYS_AGAIN: Duration = Duration::from_secs(2);
-/// The life of an access token whose issuer does not say and that names no end itself.
-const ASSUMED_LIFE: Duration = Duration::from_secs(3600);
-
-/// How a login under way goes.
-#[derive(Clone, Debug)]
-pub struct Progress {
-    /// In one word.
-    pub login: LoginProgress,
-    /// Why it failed.
-    pub error: Option<LoginError>,
-    /// Its tokens are being handed to the owner: too late to cancel.
-    committing: bool,
-}
 
 /// A login that was begun.
 #[derive(Debug)]
@@ -93,16 +81,6 @@ pub struct Aim {
     pub replace: bool,
 }
 
-struct Entry {
-    id: String,
-    aim: Aim,
-    epoch: u64,
-    expires_at: Timestamp,
-    progress: watch::Sender<Progress>,
-    ended: CancellationToken,
-    browser: Option<browser::Expected>,
-}
-
 /// All logins under way.
 #[derive(Clone)]
 pub struct Pending {
@@ -111,6 +89,9 @@ pub struct Pending {
 
 struct Inner {
     clock: Clock,
+    /// The daemon is going down: nobody is waited for any more.
+    stop: CancellationToken,
+    /// What must end before the process does: a code being exchanged, a grant being revoked.
     tracker: TaskTracker,
     entries: Mutex<HashMap<String, Arc<Entry>>>,
     /// One listener for each list of ports, shared by the logins that wait for a browser.
@@ -126,9 +107,10 @@ impl std::fmt::Debug for Pending {
 impl Pending {
     /// Nothing under way yet.
     #[must_use]
-    pub fn new(clock: Clock, tracker: TaskTracker) -> Self {
+    pub fn new(clock: Clock, stop: CancellationToken, tracker: TaskTracker) -> Self {
         let inner = Inner {
             clock,
+            stop,
             tracker,
             entries: Mutex::default(),
             listeners: tokio::sync::Mutex::default(),
@@ -151,7 +133,7 @@ impl Pending {
             way: Way::Browser { authorize_url },
         };
         let pending = self.clone();
-        self.inner.tracker.spawn(async move {
+        tokio::spawn(async move {
             pending.outlive(&entry).await;
             pending.close_listeners().await;
         });
@@ -177,10 +159,10 @@ impl Pending {
             },
         };
         let pending = self.clone();
-        self.inner.tracker.spawn(async move {
-            device::watch(&pending, &entry, device).await;
-            pending.outlive(&entry).await;
-        });
+        let watched = Arc::clone(&entry);
+        self.inner.tracker.spawn(async move { device::watch(&pending, &watched, device).await });
+        let pending = self.clone();
+        tokio::spawn(async move { pending.outlive(&entry).await });
         Ok(begun)
     }
 
@@ -270,12 +252,11 @@ impl Pending {
     }
 
     fn enter(&self, aim: Aim, life: Duration, browser: Option<browser::Expected>) -> Arc<Entry> {
-        let progress = Progress { login: LoginProgress::Pending, error: None, committing: false };
         let entry = Arc::new(Entry {
             id: random_base64url(ID_BYTES),
             epoch: aim.login.epoch(),
             expires_at: self.inner.clock.now().plus(life),
-            progress: watch::Sender::new(progress),
+            progress: watch::Sender::new(Progress::pending()),
             ended: CancellationToken::new(),
             browser,
             aim,
@@ -291,122 +272,5 @@ impl Pending {
         self.inner.clock.sleep_until(entry.expires_at).await;
         entry.end(LoginProgress::Expired, None);
         self.entries().remove(&entry.id);
-    }
-
-    /// Verifies what was granted and hands it to the owner; revokes it where it comes to nothing.
-    async fn settle(&self, entry: &Entry, grant: Grant) -> Result<(), LoginError> {
-        let refresh_token = grant.refresh_token.clone();
-        let settled = self.hand_over(entry, grant).await;
-        if let (Err(error), Some(token)) = (&settled, refresh_token) {
-            tracing::info!(%error, "the sign-in came to nothing; its grant is revoked");
-            let vendor = Arc::clone(&entry.aim.vendor);
-            self.inner.tracker.spawn(async move {
-                if let Err(error) = vendor.revoke(&token).await {
-                    tracing::warn!(%error, "a grant that nobody took was not revoked");
-                }
-            });
-        }
-        settled
-    }
-
-    async fn hand_over(&self, entry: &Entry, grant: Grant) -> Result<(), LoginError> {
-        let received = self.inner.clock.now();
-        let missing =
-            |what: &str| LoginError::Unbelievable(format!("the issuer granted no {what}"));
-        let access_token = grant.access_token.ok_or_else(|| missing("access token"))?;
-        let refresh_token = grant
-            .refresh_token
-            .ok_or_else(|| missing("refresh token (is offline_access among the scopes?)"))?;
-        let identity = loop {
-            let identified = entry.aim.vendor.identify(
-                &access_token,
-                grant.id_token.as_ref(),
-                grant.skew_millis,
-            );
-            match identified.await {
-                Ok(identity) => break identity,
-                Err(Disbelief::Bad(why)) => return Err(LoginError::Unbelievable(why)),
-                Err(Disbelief::KeysUnreachable(why)) => {
-                    tracing::warn!(%why, "a sign-in waits for the issuer's keys");
-                    let again = self.inner.clock.now().plus(KEYS_AGAIN);
-                    tokio::select! {
-                        () = entry.ended.cancelled() => return Err(LoginError::Cancelled),
-                        () = self.inner.clock.sleep_until(again) => {}
-                    }
-                }
-            }
-        };
-        let told = grant.expires_in.map(|secs| received.plus(Duration::from_secs(secs)));
-        let expires_at = [told, identity.expires_at].into_iter().flatten().min();
-        if !entry.commit() {
-            return Err(LoginError::Cancelled);
-        }
-        let granted = Granted {
-            vendor: Arc::clone(&entry.aim.vendor),
-            access_token,
-            refresh_token,
-            identity,
-            expires_at: expires_at.unwrap_or_else(|| received.plus(ASSUMED_LIFE)),
-            epoch: entry.epoch,
-            replace: entry.aim.replace,
-        };
-        entry.aim.login.adopt(granted).await
-    }
-
-    /// Trades a code for tokens, and the tokens for an ended login.
-    async fn finish(
-        &self,
-        entry: &Entry,
-        code: &Secret,
-        verifier: &Secret,
-        redirect_uri: &str,
-    ) -> Result<(), LoginError> {
-        let result = match entry.aim.vendor.exchange(code, verifier, redirect_uri).await {
-            Ok(grant) => self.settle(entry, grant).await,
-            Err(error) => Err(error.into()),
-        };
-        match &result {
-            Ok(()) => entry.end_committed(LoginProgress::Complete, None),
-            Err(LoginError::Cancelled) => entry.end_committed(LoginProgress::Cancelled, None),
-            Err(error) => entry.end_committed(LoginProgress::Failed, Some(error.clone())),
-        }
-        result
-    }
-}
-
-impl Entry {
-    /// Ends it, unless it has ended or is past being stopped.
-    fn end(&self, login: LoginProgress, error: Option<LoginError>) -> bool {
-        let ended = self.progress.send_if_modified(|progress| {
-            let open = progress.login == LoginProgress::Pending && !progress.committing;
-            if open {
-                *progress = Progress { login, error, committing: false };
-            }
-            open
-        });
-        if ended {
-            self.ended.cancel();
-        }
-        ended
-    }
-
-    /// Claims the last step: from here on only its outcome ends it.
-    fn commit(&self) -> bool {
-        let mut claimed = false;
-        self.progress.send_if_modified(|progress| {
-            claimed = progress.login == LoginProgress::Pending && !progress.committing;
-            progress.committing |= claimed;
-            false
-        });
-        claimed
-    }
-
-    /// Ends it with the outcome of its last step.
-    fn end_committed(&self, login: LoginProgress, error: Option<LoginError>) {
-        self.progress.send_if_modified(|progress| {
-            progress.committing = false;
-            false
-        });
-        self.end(login, error);
     }
 }

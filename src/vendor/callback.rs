@@ -14,7 +14,6 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::{CancellationToken, DropGuard};
-use tokio_util::task::TaskTracker;
 
 use super::page::{self, Tone};
 
@@ -95,10 +94,7 @@ impl Listening {
 }
 
 /// Listens on the first of `ports` that is free; nothing where none is.
-pub async fn listen(
-    ports: &[u16],
-    tracker: &TaskTracker,
-) -> Option<(Listening, mpsc::Receiver<Hit>)> {
+pub async fn listen(ports: &[u16]) -> Option<(Listening, mpsc::Receiver<Hit>)> {
     for port in ports {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, *port));
         let Ok(listener) = TcpListener::bind(address).await else { continue };
@@ -108,7 +104,7 @@ pub async fn listen(
         let router =
             Router::new().route(PATH, get(returned)).fallback(elsewhere).with_state(sender);
         let ended = stop.clone().cancelled_owned();
-        tracker.spawn(async move {
+        tokio::spawn(async move {
             if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(ended).await {
                 tracing::warn!(%error, "the callback listener ended");
             }
@@ -182,9 +178,8 @@ mod tests {
     async fn busy_ports_are_passed_over_and_text_is_escaped() {
         let taken = TcpListener::bind("127.0.0.1:0").await.expect("binds");
         let port = taken.local_addr().expect("an address").port();
-        let tracker = TaskTracker::new();
-        assert!(listen(&[port], &tracker).await.is_none());
-        let (listening, mut hits) = listen(&[port, 0], &tracker).await.expect("a free port");
+        assert!(listen(&[port]).await.is_none());
+        let (listening, mut hits) = listen(&[port, 0]).await.expect("a free port");
         let url = format!("{}?state=s&error=%3Cscript%3E", listening.redirect_uri());
         let browser = tokio::spawn(async move {
             reqwest::Client::builder().no_proxy().build().expect("a client").get(url).send().await

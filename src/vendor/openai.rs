@@ -4,48 +4,30 @@
 //! OpenAI's own (the issuer makes the PKCE pair), and errors come nested. Facts come from the source of
 //! <https://github.com/openai/codex> (`codex-rs/login`), the only documentation there is.
 
+mod claims;
+mod refresh;
+
 use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::jwks::{Claims, Disbelief, Expected, Jwks};
+use super::jwks::{Disbelief, Expected, Jwks};
 use super::pkce::Pkce;
 use super::redact::redact;
 use super::wire::{Answer, NoAnswer, Wire, join};
 use super::{Device, DevicePoll, Grant, Identity, Refreshed, VendorError};
-use crate::clock::{Clock, Timestamp};
+use crate::clock::Clock;
 use crate::config;
 use crate::secret::{AccessToken, IdToken, RefreshToken, Secret};
 use crate::store::Source;
+use refresh::{TokenAnswer, classify, error_code, grant};
 
-/// Where OpenAI's own claims stand in its tokens.
-const AUTH_CLAIM: &str = "https://api.openai.com/auth";
-const PROFILE_CLAIM: &str = "https://api.openai.com/profile";
 /// Seconds between device polls where the issuer names none, and the span believed (RFC 8628 section 3.5).
 const DEVICE_INTERVAL: (u64, u64, u64) = (5, 1, 60);
 /// The `client_version` without which the backend lists no models (juspay/neurolink issue 1453).
 const CLIENT_VERSION: &str = "0.169.0";
-/// Error codes that are about the very refresh token we showed (openai/codex, `classify_refresh_token_failure`;
-/// `token_expired` is reported in decolua/9router issue 1821).
-const FINAL: [&str; 5] = [
-    "invalid_grant",
-    "refresh_token_expired",
-    "refresh_token_reused",
-    "refresh_token_invalidated",
-    "token_expired",
-];
-/// Error codes about the request, not the token (RFC 6749 section 5.2): it was not processed.
-const NOT_PROCESSED: [&str; 6] = [
-    "invalid_request",
-    "invalid_client",
-    "unauthorized_client",
-    "unsupported_grant_type",
-    "invalid_scope",
-    "temporarily_unavailable",
-];
-
 /// One configured vendor of this dialect.
 #[derive(Debug)]
 pub struct OpenAi {
@@ -53,15 +35,6 @@ pub struct OpenAi {
     issuer: Wire,
     api: Wire,
     jwks: Jwks,
-}
-
-/// An answer of the token endpoint; each member may be missing (`RefreshResponse` in openai/codex).
-#[derive(Deserialize)]
-struct TokenAnswer {
-    access_token: Option<AccessToken>,
-    refresh_token: Option<RefreshToken>,
-    id_token: Option<IdToken>,
-    expires_in: Option<u64>,
 }
 
 impl OpenAi {
@@ -258,12 +231,12 @@ impl OpenAi {
             skew_millis,
         };
         let claims = self.jwks.verify(&self.issuer, access.expose(), &expected).await?;
-        let mut identity = identity(&claims, skew_millis);
+        let mut identity = claims::identity(&claims, skew_millis);
         if let Some(id) = id {
             let expected = Expected { audience: Some(&source.client_id), ..expected };
             match self.jwks.verify(&self.issuer, id.expose(), &expected).await {
                 Ok(claims) => {
-                    let from_id = self::identity(&claims, skew_millis);
+                    let from_id = claims::identity(&claims, skew_millis);
                     identity.email = from_id.email.or(identity.email);
                     identity.plan = identity.plan.or(from_id.plan);
                 }
@@ -341,52 +314,6 @@ end user and that your use stays within OpenAI's Terms of Use (https://openai.co
 valetkey is not made or endorsed by OpenAI; it keeps the login on this machine and lends it to programs that run \
 as you. Continuing means accepting.";
 
-fn classify(answer: &Answer) -> Refreshed {
-    let message = answer.describe();
-    let retry_after = answer.retry_after;
-    if answer.status.is_success() {
-        return match answer.json::<TokenAnswer>() {
-            // A body without any token is no answer of a token endpoint, whatever it is.
-            Some(tokens) if tokens.access_token.is_some() || tokens.refresh_token.is_some() => {
-                Refreshed::Granted(grant(tokens, answer.skew_millis))
-            }
-            _ => Refreshed::Unknown { message: format!("HTTP {} without tokens", answer.status) },
-        };
-    }
-    match error_code(&answer.body) {
-        Some(reason) if FINAL.contains(&reason.as_str()) => Refreshed::Refused { reason, message },
-        Some(reason) if NOT_PROCESSED.contains(&reason.as_str()) => {
-            Refreshed::Harmless { retry_after, message }
-        }
-        _ => match answer.status {
-            StatusCode::TOO_MANY_REQUESTS
-            | StatusCode::FORBIDDEN
-            | StatusCode::SERVICE_UNAVAILABLE => Refreshed::Harmless { retry_after, message },
-            _ => Refreshed::Unknown { message },
-        },
-    }
-}
-
-/// The error code of a body in any of the shapes seen: `error.code`, `error` as a string, `code`; lower-cased.
-fn error_code(body: &[u8]) -> Option<String> {
-    let body: Value = serde_json::from_slice(body).ok()?;
-    let error = &body["error"];
-    [&error["code"], error, &body["code"]]
-        .into_iter()
-        .find_map(Value::as_str)
-        .map(str::to_ascii_lowercase)
-}
-
-fn grant(tokens: TokenAnswer, skew_millis: i64) -> Grant {
-    Grant {
-        access_token: tokens.access_token,
-        refresh_token: tokens.refresh_token,
-        id_token: tokens.id_token,
-        expires_in: tokens.expires_in,
-        skew_millis,
-    }
-}
-
 fn refused(answer: &Answer) -> VendorError {
     let reason = error_code(&answer.body).map(|code| redact(code.as_bytes()));
     VendorError::Refused {
@@ -411,73 +338,9 @@ fn device_interval(value: &Value) -> Duration {
     Duration::from_secs(secs.unwrap_or(default).clamp(least, most))
 }
 
-fn identity(claims: &Claims, skew_millis: i64) -> Identity {
-    let auth = claims.get(AUTH_CLAIM).cloned().unwrap_or_default();
-    let text = |value: &Value| value.as_str().map(str::to_owned);
-    let email = claims.get("email").and_then(text);
-    Identity {
-        account_id: text(&auth["chatgpt_account_id"]),
-        email: email
-            .or_else(|| claims.get(PROFILE_CLAIM).and_then(|profile| text(&profile["email"]))),
-        plan: text(&auth["chatgpt_plan_type"]),
-        fedramp: auth["chatgpt_account_is_fedramp"].as_bool().unwrap_or(false),
-        expires_at: claims
-            .get("exp")
-            .and_then(Value::as_f64)
-            .map(|secs| Timestamp((secs * 1000.0) as u64).shifted(-skew_millis)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn answer(status: u16, body: &str) -> Answer {
-        Answer {
-            status: StatusCode::from_u16(status).expect("a status"),
-            body: body.as_bytes().to_vec(),
-            retry_after: None,
-            skew_millis: 0,
-            headers: reqwest::header::HeaderMap::new(),
-        }
-    }
-
-    fn class(status: u16, body: &str) -> &'static str {
-        match classify(&answer(status, body)) {
-            Refreshed::Granted(_) => "granted",
-            Refreshed::Harmless { .. } => "harmless",
-            Refreshed::Unknown { .. } => "unknown",
-            Refreshed::Refused { .. } => "refused",
-        }
-    }
-
-    #[test]
-    fn outcomes_are_classed_by_code_before_status() {
-        for (status, body, expected) in [
-            (200, r#"{"access_token":"a"}"#, "granted"),
-            (200, r#"{"refresh_token":"r"}"#, "granted"),
-            (200, "{}", "unknown"),
-            (200, "<html>sign in to the wifi</html>", "unknown"),
-            (200, r#"{"access_token":"#, "unknown"),
-            (400, r#"{"error":"invalid_grant"}"#, "refused"),
-            (401, r#"{"error":{"code":"refresh_token_reused"}}"#, "refused"),
-            (503, r#"{"error":{"code":"REFRESH_TOKEN_INVALIDATED"}}"#, "refused"),
-            (401, r#"{"code":"token_expired"}"#, "refused"),
-            (400, r#"{"error":"invalid_client"}"#, "harmless"),
-            (403, "<html>blocked</html>", "harmless"),
-            (429, "", "harmless"),
-            (503, "", "harmless"),
-            (401, "<html></html>", "unknown"),
-            (401, r#"{"error":{"code":"something_new"}}"#, "unknown"),
-            (302, "", "unknown"),
-            (408, "", "unknown"),
-            (500, "", "unknown"),
-            (502, "", "unknown"),
-            (504, "", "unknown"),
-        ] {
-            assert_eq!(class(status, body), expected, "{status} {body}");
-        }
-    }
 
     #[test]
     fn the_interval_may_be_a_string_or_a_number_and_is_bounded() {
@@ -488,19 +351,5 @@ mod tests {
         assert_eq!(secs(json!("1000000")), 60);
         assert_eq!(secs(Value::Null), 5);
         assert_eq!(secs(json!("soon")), 5);
-    }
-
-    #[test]
-    fn the_account_is_read_from_openais_claims() {
-        let claims = json!({
-            "exp": 1_800_000_000,
-            AUTH_CLAIM: {"chatgpt_account_id": "acc-1", "chatgpt_plan_type": "pro", "chatgpt_account_is_fedramp": true},
-            PROFILE_CLAIM: {"email": "a@example.org"},
-        });
-        let identity = identity(claims.as_object().expect("an object"), 5_000);
-        assert_eq!(identity.account_id.as_deref(), Some("acc-1"));
-        assert_eq!(identity.email.as_deref(), Some("a@example.org"));
-        assert!(identity.fedramp);
-        assert_eq!(identity.expires_at, Some(Timestamp(1_800_000_000_000 - 5_000)));
     }
 }

@@ -1,12 +1,12 @@
 //! What an outcome means: keep, check, publish, answer, in that order, and both failure roads.
 
 use super::flight::{self, Check, Landing, Outcome};
-use super::{Owner, SAVE_BACKOFF, blocking};
+use super::{Owner, blocking};
 use crate::clock::Timestamp;
 use crate::login::schedule;
 use crate::login::state::Problem;
 use crate::secret::random_unit;
-use crate::store::{Record, Refusal, Room, StoreError, ledger::Entry};
+use crate::store::{Record, Refusal, Room};
 use crate::vendor::jwks::Disbelief;
 use crate::vendor::{Grant, Identity, Refreshed};
 
@@ -168,89 +168,6 @@ impl Owner {
         }
     }
 
-    /// Keeps aside what cannot be believed; what was held before lives out its time, unrefreshed.
-    async fn quarantine(&mut self, record: Record, reason: &str, why: String, now: Timestamp) {
-        let message = format!("the issuer's answer was not accepted: {why}; sign in again");
-        tracing::error!(reason, %why, "the issuer's answer is kept aside and not lent");
-        let refusal = Refusal { reason: reason.into(), message, at: now };
-        let previous = self
-            .held
-            .take()
-            .map(|held| held.record)
-            .filter(|held| held.generation < record.generation);
-        let mut kept = previous.unwrap_or_else(|| {
-            // Nothing older is known: this record stays, but dead.
-            Record { expires_at: record.issued_at, ..record.clone() }
-        });
-        kept.refused = Some(refusal);
-        let slot = self.parts.slot.clone();
-        let aside = blocking(move || slot.quarantine(&record, now)).await;
-        if let Err(error) = aside {
-            tracing::error!(%error, "it could not be kept aside");
-        }
-        self.note_in_ledger(Entry { epoch: self.epoch, generation: self.generation }).await;
-        self.held = Some(self.hold(kept.clone()));
-        self.plan();
-        self.save(kept, None, now).await;
-    }
-
-    /// Saves a record, or a second copy of it elsewhere, or neither: then again and again.
-    async fn save(&mut self, record: Record, room: Option<Room>, now: Timestamp) {
-        let slot = self.parts.slot.clone();
-        let saved = blocking(move || {
-            slot.keep(&record, room).map_err(|error| {
-                let rescued = slot.rescue(&record);
-                (error, rescued)
-            })
-        });
-        match saved.await {
-            Ok(()) => {
-                self.save_at = None;
-                self.save_failures = 0;
-                self.rescued = false;
-                self.problem =
-                    self.problem.take().filter(|problem| problem.reason != "storage_error");
-            }
-            Err((error, rescued)) => {
-                tracing::error!(%error, rescued = rescued.is_ok(), "the login could not be saved; trying again");
-                self.rescued = rescued.is_ok();
-                self.save_failures = self.save_failures.saturating_add(1);
-                self.save_at = Some(now.plus(schedule::backoff(
-                    self.save_failures,
-                    SAVE_BACKOFF,
-                    random_unit(),
-                )));
-                self.problem = Some(Problem {
-                    reason: "storage_error".into(),
-                    message: error.to_string(),
-                    at: now,
-                });
-            }
-        }
-    }
-
-    /// Tries again to save the newest record.
-    pub(super) async fn save_again(&mut self, now: Timestamp) {
-        let newest =
-            self.candidate.clone().or_else(|| self.held.as_ref().map(|held| held.record.clone()));
-        match newest {
-            Some(record) => self.save(record, None, now).await,
-            None => self.save_at = None,
-        }
-    }
-
-    /// The last thing before the end: what is only in memory must reach a disk.
-    pub(super) async fn settle(&mut self) -> Result<(), StoreError> {
-        if self.save_at.is_none() {
-            return Ok(());
-        }
-        let newest =
-            self.candidate.clone().or_else(|| self.held.as_ref().map(|held| held.record.clone()));
-        let Some(record) = newest else { return Ok(()) };
-        let slot = self.parts.slot.clone();
-        blocking(move || slot.keep(&record, None).or_else(|_| slot.rescue(&record))).await
-    }
-
     /// What landed belongs to a login that was given up meanwhile: nothing of it may stay.
     async fn too_late(&mut self, outcome: Outcome) {
         if let Outcome::Asked(Refreshed::Granted(Grant { refresh_token: Some(token), .. }), _) =
@@ -266,18 +183,6 @@ impl Owner {
         // A login taken up meanwhile may still wait to be checked.
         if self.held.as_ref().is_some_and(|held| !held.record.verified) {
             self.check_held();
-        }
-    }
-
-    /// Answers everybody who waited for the flight.
-    fn answer(&mut self) {
-        let now = self.parts.clock.now();
-        let lent = self.lendable(now);
-        for waiter in std::mem::take(&mut self.waiters) {
-            let answer = lent
-                .clone()
-                .ok_or_else(|| self.obstacle(now).unwrap_or_else(|| self.unreachable(now)));
-            let _ = waiter.reply.send(answer);
         }
     }
 }

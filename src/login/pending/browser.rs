@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::mpsc;
 
-use super::{Entry, Pending};
+use super::Pending;
+use super::entry::Entry;
 use crate::login::LoginError;
 use crate::login::state::LoginProgress;
 use crate::secret::{Secret, random_base64url};
@@ -38,11 +39,11 @@ pub(super) async fn expect(
     let ports = vendor.config().callback_ports.clone();
     let mut listeners = pending.inner.listeners.lock().await;
     if !listeners.contains_key(&ports) {
-        let (listening, hits) = callback::listen(&ports, &pending.inner.tracker)
+        let (listening, hits) = callback::listen(&ports)
             .await
             .ok_or_else(|| LoginError::PortInUse { ports: ports.clone() })?;
         let receiver = pending.clone();
-        pending.inner.tracker.spawn(async move { receive(receiver, hits).await });
+        tokio::spawn(receive(receiver, hits));
         listeners.insert(ports.clone(), listening);
     }
     let redirect_uri = listeners[&ports].redirect_uri();

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Entry, Pending};
+use super::Pending;
+use super::entry::Entry;
 use crate::login::LoginError;
 use crate::login::state::LoginProgress;
 use crate::vendor::{Device, DevicePoll, VendorError};
@@ -22,6 +23,7 @@ pub(super) async fn watch(pending: &Pending, entry: &Arc<Entry>, device: Device)
         }
         tokio::select! {
             () = entry.ended.cancelled() => return,
+            () = pending.inner.stop.cancelled() => return,
             () = clock.sleep_until(next) => {}
         }
         match entry.aim.vendor.device_poll(&device).await {
