@@ -184,9 +184,8 @@ async fn run(
 
 /// The socket that the service manager hands over, or else one of our own.
 fn listen(socket: &str) -> io::Result<Listener> {
-    #[cfg(target_os = "linux")]
-    if let Some(inherited) = service::inherited_socket()? {
-        return Listener::inherited(inherited);
+    if let Some(inherited) = service::inherited_listener()? {
+        return Ok(inherited);
     }
     Listener::bind(socket)
 }

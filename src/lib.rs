@@ -1,4 +1,103 @@
-//! One login, held and lent: the library beneath the `valetkey` binary.
+//! One login, held and lent: a daemon that alone owns a rotating credential, renews it ahead of its
+//! end, and hands short-lived access tokens to every agent on one person's machine.
+//!
+//! This page is the map. It changes in the same commit as the structure.
+//!
+//! # The words
+//!
+//! A *vendor* is an issuer and the API behind it. An *account* is one identity there. A *login* is the
+//! grant held for one account: one refresh token, which works once and buys the next. To *lend* is to
+//! hand out the short-lived access token. The *sandbox* is the built-in stand-in vendor.
+//!
+//! # The way of a request
+//!
+//! ```text
+//!    person                 agents                 systemd / launchd
+//!      |                  lines | HTTP                    |
+//!    cli  ---- rpc::client --> rpc, http               daemon      begins and ends everything
+//!                                |                        |
+//!                              access                     |        who asks, and what they did
+//!                              /    \                     |
+//!                         login  <--  relay --> API       |        what is true; what passes through
+//!                        /     \                          |
+//!                   vendor     store                      |        who says so; where it is kept
+//!                        \     /
+//!      secret  clock  config  platform  telemetry                  leaves
+//! ```
+//!
+//! # The rooms
+//!
+//! | room | answers | may use |
+//! |---|---|---|
+//! | [`secret`] | how is a token held so that it cannot be printed or mistaken | – |
+//! | [`clock`] | what time is it, and when is it that time | – |
+//! | [`config`] | what did the person ask for | – |
+//! | [`platform`] | what differs between machines | – |
+//! | [`telemetry`] | where do logs go, and what can never get into them | config, platform |
+//! | [`store`] | where is a login kept so that nothing loses it | secret, clock, platform |
+//! | [`vendor`] | what is asked of an issuer, and what do its answers mean | secret, clock, config |
+//! | [`login`] | what is true of each login; who may renew it, and when | secret, clock, config, vendor, store |
+//! | [`access`] | who is at the other end, and what did they do | clock, platform |
+//! | [`relay`] | what passes through to the API without the token leaving | clock, login, vendor |
+//! | [`http`] | the HTTP dialect of the socket: refused with 501 so far | platform |
+//! | [`rpc`] | how bytes become calls, and calls become answers | secret, clock, platform, access, login, relay, http |
+//! | [`daemon`] | in which order everything begins and ends | all but cli |
+//! | [`cli`] | what a person types and sees | clock, config, platform, rpc, the sandbox; daemon in `serve` only |
+//!
+//! A test holds this table against the code.
+//!
+//! # What holds everywhere
+//!
+//! - **One owner.** [`login`]'s owner task is the only code that holds a refresh token after sign-in, and
+//!   the only writer of its file. No second lock appears: new features ask the owner.
+//! - **Persist, publish, answer**, in that order. A refresh is never cancelled and never replayed.
+//! - **A refresh has four outcomes**, classed by one question: may the refresh token have been used?
+//!   See [`vendor::Refreshed`].
+//! - **Lending waits for nobody.** A token that lives long enough is answered from memory, in the task
+//!   that read the question, from bytes encoded once a generation.
+//! - **Everything is bounded**: lines, calls, bytes in flight, queues, waits, retries, kept files. Each
+//!   bound is a constant or a setting with its reason beside it.
+//! - **Time is a parameter.** Decisions are functions of times ([`login::schedule`]); loops carry them out.
+//!
+//! # What is absent
+//!
+//! - No way to print a secret: no `Display`, no `Serialize`, no `PartialEq`; `expose()` stands in few files.
+//! - No `unsafe` code. No `SystemTime::now` outside [`clock`]. No `println!` outside [`cli`]. No `cfg` for a
+//!   system outside [`platform`].
+//! - No window is ever opened by the daemon, and no program started: it hands out addresses.
+//! - No encryption at rest: files are 0600 in 0700 folders. A key beside the lock would be decoration.
+//! - No `utils`, no `types`, no `errors`.
+//!
+//! # What others made
+//!
+//! | crate | for | instead of |
+//! |---|---|---|
+//! | tokio, tokio-util | one thread that waits for everything | a second thread: more memory, nothing gained |
+//! | serde, serde_json | messages and files; raw values pass through unparsed | – |
+//! | interprocess | Unix sockets and named pipes behind one type, with peer credentials | two sets of `cfg` |
+//! | reqwest (rustls, platform roots) | issuer and API | native-tls: a second TLS stack to link |
+//! | axum | the callback page and the sandbox; the HTTP dialect later | tiny_http, warp |
+//! | http-body, httpdate | the sandbox's cut-off bodies; `Date` and `Retry-After` (both already below axum) | own parsers |
+//! | jsonwebtoken, aws-lc-rs | signatures, SHA-256, randomness, comparison: one crypto library | `rust_crypto`: 53 more crates, RUSTSEC-2023-0071 |
+//! | base64 | PKCE and handles | – |
+//! | secrecy | strings that wipe themselves | an own wrapper |
+//! | tempfile | files that replace others whole | atomic-write-file: fewer users |
+//! | directories | where each system keeps such files | – |
+//! | toml | the configuration, with places for its errors | figment, config |
+//! | thiserror | typed errors: they cross the wire with a code | anyhow, which forgets the type |
+//! | tracing, tracing-subscriber, tracing-appender | logs, to the journal or daily files | log4rs |
+//! | signal-hook | signals as bytes in a pipe | tokio's own: enough, but chosen for us |
+//! | rustix | umask, limits, dumpability, owners | libc, which needs `unsafe` |
+//! | sd-notify, listenfd | systemd's readiness, watchdog and sockets | libsystemd |
+//! | clap, clap_complete, clap_mangen | the command line, its completions and manual | lexopt: no completions |
+//! | anstream, anstyle, terminal_size | colour and width where there is a terminal (already below clap) | – |
+//! | indicatif, qrcode, webbrowser | a spinner, a code to scan, a window to sign in with | hand-made ANSI; qr2term; open |
+//! | widestring (Windows) | the pipe's security descriptor (already below interprocess) | – |
+//!
+//! Made here on purpose: the JSON-RPC layer (a few hundred lines: lines, out-of-order answers, cancelling,
+//! raw bodies; jsonrpsee has other transports and its own ids), the OAuth dialect (OpenAI's device flow and
+//! refresh follow no RFC), the back-off (a state of the owner, not a decorator).
+
 pub mod access;
 pub mod cli;
 pub mod clock;
@@ -7,6 +106,7 @@ pub mod daemon;
 pub mod http;
 pub mod login;
 pub mod platform;
+pub mod relay;
 pub mod rpc;
 pub mod secret;
 pub mod store;

@@ -15,6 +15,7 @@ pub mod server;
 use serde::{Deserialize, Serialize};
 
 pub use crate::login::state::{LoginProgress, State, Status};
+pub use crate::relay::models::{Model, ModelsSource};
 pub use error::{ErrorData, Kind, RpcError};
 
 use crate::clock::Timestamp;
@@ -255,28 +256,6 @@ pub struct Models {
     pub models: Vec<Model>,
     /// Where the list comes from.
     pub source: ModelsSource,
-}
-
-/// One model, as the vendor describes it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Model {
-    /// The name to ask for it by.
-    pub id: String,
-    /// Whatever else the vendor says of it.
-    #[serde(flatten)]
-    pub more: serde_json::Map<String, serde_json::Value>,
-}
-
-/// Where a list of models comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ModelsSource {
-    /// Asked just now.
-    Upstream,
-    /// Asked earlier.
-    Cache,
-    /// Known to this program.
-    Builtin,
 }
 
 /// Parameters of `audit.tail`.

@@ -20,6 +20,17 @@ use crate::secret::{AccessToken, IdToken, RefreshToken, Secret};
 
 pub use openai::OpenAi;
 
+/// Who granted something: it is never shown to anybody else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The issuer's identifier, without a trailing slash.
+    pub issuer: String,
+    /// Where its tokens are renewed.
+    pub token_endpoint: String,
+    /// The client that it was granted to.
+    pub client_id: String,
+}
+
 /// What an issuer granted. Absent members keep what is held already (RFC 6749 section 6).
 #[derive(Clone, Debug, Default)]
 pub struct Grant {

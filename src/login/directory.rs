@@ -54,7 +54,7 @@ struct Known {
 }
 
 /// Which login a caller means, by name.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Named {
     /// The vendor.
     pub vendor: String,
@@ -189,6 +189,12 @@ impl Logins {
     #[must_use]
     pub fn vendor(&self, name: &str) -> Option<Arc<OpenAi>> {
         self.known().vendors.get(name).cloned()
+    }
+
+    /// What a person accepts before the first sign-in there.
+    #[must_use]
+    pub fn notice(&self, named: &Named) -> &'static str {
+        self.vendor(&named.vendor).map_or("", |vendor| vendor.notice())
     }
 
     /// The configured vendors' names.

@@ -23,7 +23,7 @@ use crate::access::audit::Audit;
 use crate::access::peer::Peer;
 use crate::clock::{Clock, Timestamp};
 use crate::login::{Lent, LoginError, Logins};
-use methods::Catalogue;
+use crate::relay::models::Catalogue;
 use trail::Trail;
 
 /// Seconds that a lent token lives at least, unless the caller says otherwise.

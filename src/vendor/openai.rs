@@ -17,11 +17,10 @@ use super::jwks::{Disbelief, Expected, Jwks};
 use super::pkce::Pkce;
 use super::redact::redact;
 use super::wire::{Answer, NoAnswer, Wire, join};
-use super::{Device, DevicePoll, Grant, Identity, Refreshed, VendorError};
+use super::{Device, DevicePoll, Grant, Identity, Origin, Refreshed, VendorError};
 use crate::clock::Clock;
 use crate::config;
 use crate::secret::{AccessToken, IdToken, RefreshToken, Secret};
-use crate::store::Source;
 use refresh::{TokenAnswer, classify, error_code, grant};
 
 /// Seconds between device polls where the issuer names none, and the span believed (RFC 8628 section 3.5).
@@ -55,10 +54,16 @@ impl OpenAi {
         &self.config
     }
 
+    /// What a person accepts before the first sign-in.
+    #[must_use]
+    pub fn notice(&self) -> &'static str {
+        NOTICE
+    }
+
     /// What a grant from here is bound to.
     #[must_use]
-    pub fn source(&self) -> Source {
-        Source {
+    pub fn origin(&self) -> Origin {
+        Origin {
             issuer: self.config.issuer.as_str().trim_end_matches('/').to_owned(),
             token_endpoint: join(&self.config.issuer, "/oauth/token").into(),
             client_id: self.config.client_id.clone(),
@@ -224,16 +229,16 @@ impl OpenAi {
         id: Option<&IdToken>,
         skew_millis: i64,
     ) -> Result<Identity, Disbelief> {
-        let source = self.source();
+        let origin = self.origin();
         let expected = Expected {
-            issuer: &source.issuer,
+            issuer: &origin.issuer,
             audience: self.config.audience.as_deref(),
             skew_millis,
         };
         let claims = self.jwks.verify(&self.issuer, access.expose(), &expected).await?;
         let mut identity = claims::identity(&claims, skew_millis);
         if let Some(id) = id {
-            let expected = Expected { audience: Some(&source.client_id), ..expected };
+            let expected = Expected { audience: Some(&origin.client_id), ..expected };
             match self.jwks.verify(&self.issuer, id.expose(), &expected).await {
                 Ok(claims) => {
                     let from_id = claims::identity(&claims, skew_millis);
@@ -309,7 +314,7 @@ pub const BUILTIN_MODELS: [&str; 8] = [
 ];
 
 /// What a person accepts before the first sign-in.
-pub const NOTICE: &str = "Signing in uses your own ChatGPT account. By continuing you confirm that you are a ChatGPT \
+const NOTICE: &str = "Signing in uses your own ChatGPT account. By continuing you confirm that you are a ChatGPT \
 end user and that your use stays within OpenAI's Terms of Use (https://openai.com/policies/terms-of-use/). \
 valetkey is not made or endorsed by OpenAI; it keeps the login on this machine and lends it to programs that run \
 as you. Continuing means accepting.";

@@ -13,8 +13,8 @@ use crate::login::state::Problem;
 use crate::login::{Lent, LoginError};
 use crate::secret::RefreshToken;
 use crate::store::ledger::Entry;
-use crate::store::{Interrupted, Record};
-use crate::vendor::OpenAi;
+use crate::store::{Interrupted, Record, Source};
+use crate::vendor::{OpenAi, Origin};
 
 /// The longest that a logout waits for the issuer to confirm (openai/codex waits as long).
 const REVOKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -39,7 +39,7 @@ impl Owner {
         let record = Record {
             epoch,
             generation,
-            source: granted.vendor.source(),
+            source: source(&granted.vendor),
             access_token: granted.access_token,
             refresh_token: granted.refresh_token,
             issued_at: now,
@@ -202,7 +202,7 @@ impl Held {
 
 /// What the configuration has against a grant: it is never shown to anybody but who granted it.
 pub(super) fn foreign(record: &Record, vendor: Option<&OpenAi>, now: Timestamp) -> Option<Problem> {
-    let source = vendor?.source();
+    let source = source(vendor?);
     (record.source != source).then(|| Problem {
         reason: "issuer_changed".into(),
         message: format!(
@@ -211,4 +211,10 @@ pub(super) fn foreign(record: &Record, vendor: Option<&OpenAi>, now: Timestamp) 
         ),
         at: now,
     })
+}
+
+/// What is kept of a grant's origin.
+fn source(vendor: &OpenAi) -> Source {
+    let Origin { issuer, token_endpoint, client_id } = vendor.origin();
+    Source { issuer, token_endpoint, client_id }
 }

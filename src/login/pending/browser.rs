@@ -159,7 +159,7 @@ async fn take(pending: &Pending, entry: &Arc<Entry>, returned: Returned) -> Resu
         LoginProgress::Cancelled => return Err(LoginError::Cancelled),
         _ => return Err(LoginError::Invalid("this sign-in has ended already".into())),
     }
-    let issuer = entry.aim.vendor.source().issuer;
+    let issuer = entry.aim.vendor.origin().issuer;
     if returned.iss.as_deref().is_some_and(|iss| iss.trim_end_matches('/') != issuer) {
         return Err(LoginError::Invalid(
             "the answer comes from another issuer; nothing was changed".into(),

@@ -1,7 +1,5 @@
 //! What each method does.
 
-mod catalogue;
-
 use std::time::Duration;
 
 use serde::Serialize;
@@ -15,10 +13,8 @@ use crate::rpc::error::{Kind, RpcError};
 use crate::rpc::{
     Accounts, AccountsList, AccountsUse, AuditEntries, AuditTail, Empty, Info, LoggedOut,
     LoginComplete, LoginId, LoginMethod, LoginPoll, LoginStart, LoginStarted, LoginWait,
-    LogoutParams, PROTOCOL, Which,
+    LogoutParams, Models, ModelsParams, PROTOCOL, Which,
 };
-use crate::vendor::openai::NOTICE;
-pub(super) use catalogue::Catalogue;
 
 /// Entries of the audit trail told at once, unless asked for fewer or more, and at most.
 const TAIL: (usize, usize) = (100, 1000);
@@ -53,9 +49,7 @@ pub(super) async fn call(surface: &Surface, method: &str, params: Option<&RawVal
             let named = surface.logins.name(vendor.as_deref(), Some(&account))?;
             done(surface.logins.use_account(&named).await?)
         }
-        "models" => {
-            done(surface.catalogue.models(&surface.logins, &surface.clock, parse(params)?).await?)
-        }
+        "models" => done(models(surface, parse(params)?).await?),
         "audit.tail" => done(audit_tail(surface, parse(params)?).await?),
         "reload" => {
             let Empty {} = parse(params)?;
@@ -145,7 +139,7 @@ async fn login_start(surface: &Surface, params: LoginStart) -> Result<LoginStart
                 "signing in needs the person's consent",
             )
             .hint("show the notice; once accepted, call again with consent: true")
-            .with("notice", NOTICE));
+            .with("notice", logins.notice(&named)));
         }
         (true, None) => {
             let (ledger, vendor, now) =
@@ -211,6 +205,13 @@ async fn accounts(surface: &Surface, params: AccountsList) -> Result<Accounts, R
     let which = Which { vendor: params.vendor, account: None };
     let (named, _) = named_login(surface, &which).await?;
     Ok(Accounts { accounts: surface.logins.accounts(&named.vendor, &named.account) })
+}
+
+async fn models(surface: &Surface, params: ModelsParams) -> Result<Models, RpcError> {
+    let named = surface.logins.name(params.vendor.as_deref(), params.account.as_deref())?;
+    let listed = surface.catalogue.models(&surface.logins, &surface.clock, &named, params.refresh);
+    let (models, source) = listed.await?;
+    Ok(Models { vendor: named.vendor, models, source })
 }
 
 async fn audit_tail(surface: &Surface, params: AuditTail) -> Result<AuditEntries, RpcError> {
