@@ -20,6 +20,9 @@ use crate::vendor::OpenAi;
 /// The account of who never names one.
 pub const DEFAULT_ACCOUNT: &str = "default";
 
+/// Logins open at once, of all vendors: each is a task and a file.
+const MOST_LOGINS: usize = 256;
+
 /// All logins. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Logins {
@@ -147,15 +150,33 @@ impl Logins {
         Ok(Named { vendor: vendor.to_owned(), account })
     }
 
-    /// The login of that name, opened if need be.
+    /// The login of that name. Asking for one that was never signed in makes none.
     ///
     /// # Errors
-    /// As [`Self::name`]; [`LoginError::Storage`] where its files cannot be read.
+    /// [`LoginError::LoginRequired`] where there is none; [`LoginError::Storage`] where its files
+    /// cannot be read.
     pub async fn login(&self, named: &Named) -> Result<Login, LoginError> {
         if let Some(login) = self.find(named) {
             return Ok(login);
         }
-        Ok(self.open_login(named).await?)
+        if !self.inner.store.slot(&named.vendor, &named.account).is_taken() {
+            return Err(LoginError::LoginRequired { problem: None });
+        }
+        self.open_login(named).await
+    }
+
+    /// What may be told of the login of that name, held or not.
+    ///
+    /// # Errors
+    /// [`LoginError::Storage`] where its files cannot be read.
+    pub async fn status(&self, named: &Named) -> Result<Status, LoginError> {
+        match self.login(named).await {
+            Ok(login) => Ok(login.status()),
+            Err(LoginError::LoginRequired { .. }) => {
+                Ok(Status::signed_out(&named.vendor, &named.account))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// The login of that name, if it is open. Never waits.
@@ -171,11 +192,15 @@ impl Logins {
     /// What a sign-in for that name needs.
     ///
     /// # Errors
-    /// As [`Self::login`].
+    /// [`LoginError::Storage`] where its files cannot be read, [`LoginError::Overloaded`] where there
+    /// are too many accounts.
     pub async fn aim(&self, named: &Named, replace: bool) -> Result<Aim, LoginError> {
         let vendor =
             self.known().vendors.get(&named.vendor).cloned().ok_or(LoginError::NotFound)?;
-        let login = self.login(named).await?;
+        let login = match self.login(named).await {
+            Err(LoginError::LoginRequired { .. }) => self.open_login(named).await?,
+            other => other?,
+        };
         Ok(Aim { vendor, login, name: (named.vendor.clone(), named.account.clone()), replace })
     }
 
@@ -215,17 +240,26 @@ impl Logins {
     /// [`LoginError::Storage`] where something of it could not be removed.
     pub async fn logout(&self, named: &Named, revoke: bool) -> Result<bool, LoginError> {
         self.inner.pending.cancel_all(&(named.vendor.clone(), named.account.clone()), None);
-        self.login(named).await?.logout(revoke).await
+        match self.login(named).await {
+            Ok(login) => login.logout(revoke).await,
+            Err(LoginError::LoginRequired { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
-    /// Every account of a vendor that is signed in, or has been named, or is the current one; that one first.
-    #[must_use]
-    pub fn accounts(&self, vendor: &str, current: &str) -> Vec<Status> {
-        let logins = self.known().logins.get(vendor).cloned().unwrap_or_default();
-        let mut statuses: Vec<_> = logins.values().map(Login::status).collect();
-        statuses.retain(|status| status.state != State::SignedOut || status.account == current);
-        statuses.sort_by_key(|status| status.account != current);
-        statuses
+    /// Every account of a vendor that is or was signed in, and the one named, which stands first.
+    ///
+    /// # Errors
+    /// As [`Self::status`].
+    pub async fn accounts(&self, current: &Named) -> Result<Vec<Status>, LoginError> {
+        let mut statuses = vec![self.status(current).await?];
+        let logins = self.known().logins.get(&current.vendor).cloned().unwrap_or_default();
+        let others = logins
+            .values()
+            .map(Login::status)
+            .filter(|status| status.state != State::SignedOut && status.account != current.account);
+        statuses.extend(others);
+        Ok(statuses)
     }
 
     /// Makes an account the one meant by callers who name none.
@@ -233,14 +267,20 @@ impl Logins {
     /// # Errors
     /// [`LoginError::Storage`] where that cannot be remembered.
     pub async fn use_account(&self, named: &Named) -> Result<Status, LoginError> {
-        let login = self.login(named).await?;
+        let status = self.status(named).await?;
+        if status.state == State::SignedOut && named.account != DEFAULT_ACCOUNT {
+            return Err(LoginError::Invalid(format!(
+                "nobody is signed in as {:?}; sign in first with: valetkey login --account {}",
+                named.account, named.account
+            )));
+        }
         let (ledger, name) = (self.inner.ledger.clone(), named.clone());
         let written = tokio::task::spawn_blocking(move || {
             ledger.set_current_account(&name.vendor, &name.account)
         });
         written.await.map_err(|_| LoginError::Stopping)??;
         self.settle_default().await;
-        Ok(login.status())
+        Ok(status)
     }
 
     /// Every login that is open.
@@ -306,10 +346,13 @@ impl Logins {
         ended
     }
 
-    async fn open_login(&self, named: &Named) -> Result<Login, StoreError> {
+    async fn open_login(&self, named: &Named) -> Result<Login, LoginError> {
         let _alone = self.inner.opening.lock().await;
         if let Some(login) = self.find(named) {
             return Ok(login);
+        }
+        if self.all().len() >= MOST_LOGINS {
+            return Err(LoginError::Overloaded);
         }
         let parts = {
             let known = self.known();
@@ -356,10 +399,10 @@ impl Logins {
         });
     }
 
+    /// Looks up once whom callers mean who name nothing.
     async fn settle_default(&self) {
-        let named = self.name(None, None);
-        let login = match named {
-            Ok(named) => self.login(&named).await,
+        let login = match self.name(None, None) {
+            Ok(named) => self.aim(&named, false).await.map(|aim| aim.login),
             Err(error) => Err(error),
         };
         if let Err(error) = &login {

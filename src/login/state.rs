@@ -68,6 +68,26 @@ pub struct Status {
     pub last_error: Option<Problem>,
 }
 
+impl Status {
+    /// What may be told of a login that is not held.
+    #[must_use]
+    pub fn signed_out(vendor: &str, account: &str) -> Self {
+        Self {
+            vendor: vendor.to_owned(),
+            account: account.to_owned(),
+            connected: false,
+            state: State::SignedOut,
+            account_email: None,
+            account_id: None,
+            plan: None,
+            expires_at: None,
+            refresh_at: None,
+            last_refresh_at: None,
+            last_error: None,
+        }
+    }
+}
+
 /// What went wrong, in a [`Status`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Problem {

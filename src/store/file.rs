@@ -71,6 +71,13 @@ impl Slot {
         self.dir.join(format!("{}.json", self.name))
     }
 
+    /// Whether anything stands here that may be a login.
+    #[must_use]
+    pub fn is_taken(&self) -> bool {
+        let places = [self.path(), self.spare_path(), self.rescue_path()];
+        places.iter().any(|path| std::fs::symlink_metadata(path).is_ok())
+    }
+
     pub(super) fn spare_path(&self) -> PathBuf {
         self.dir.join(format!("{}.spare", self.name))
     }

@@ -77,19 +77,7 @@ impl Owner {
 impl Published {
     pub(super) fn nobody(parts: &Parts, epoch: u64) -> Self {
         let facts = Facts::default();
-        let status = Status {
-            vendor: parts.vendor_name.clone(),
-            account: parts.account.clone(),
-            connected: false,
-            state: facts.state(),
-            account_email: None,
-            account_id: None,
-            plan: None,
-            expires_at: None,
-            refresh_at: None,
-            last_refresh_at: None,
-            last_error: None,
-        };
+        let status = Status::signed_out(&parts.vendor_name, &parts.account);
         Self { lent: None, epoch, facts, status }
     }
 }

@@ -13,7 +13,7 @@ use crate::rpc::error::{Kind, RpcError};
 use crate::rpc::{
     Accounts, AccountsList, AccountsUse, AuditEntries, AuditTail, Empty, Info, LoggedOut,
     LoginComplete, LoginId, LoginMethod, LoginPoll, LoginStart, LoginStarted, LoginWait,
-    LogoutParams, Models, ModelsParams, PROTOCOL, Which,
+    LogoutParams, Models, ModelsParams, PROTOCOL, Status, Which,
 };
 
 /// Entries of the audit trail told at once, unless asked for fewer or more, and at most.
@@ -117,15 +117,9 @@ fn info(surface: &Surface, _: Empty) -> Info {
     }
 }
 
-async fn named_login(surface: &Surface, which: &Which) -> Result<(Named, Login), LoginError> {
+async fn status(surface: &Surface, which: Which) -> Result<Status, RpcError> {
     let named = surface.logins.name(which.vendor.as_deref(), which.account.as_deref())?;
-    let login = surface.logins.login(&named).await?;
-    Ok((named, login))
-}
-
-async fn status(surface: &Surface, which: Which) -> Result<crate::rpc::Status, RpcError> {
-    let (_, login) = named_login(surface, &which).await?;
-    Ok(login.status())
+    Ok(surface.logins.status(&named).await?)
 }
 
 async fn login_start(surface: &Surface, params: LoginStart) -> Result<LoginStarted, RpcError> {
@@ -194,17 +188,15 @@ fn polled((login, progress): (Login, Progress)) -> LoginPoll {
 }
 
 async fn logout(surface: &Surface, params: LogoutParams) -> Result<LoggedOut, RpcError> {
-    let which = Which { vendor: params.vendor, account: params.account };
-    let (named, login) = named_login(surface, &which).await?;
+    let named = surface.logins.name(params.vendor.as_deref(), params.account.as_deref())?;
     let revoked = surface.logins.logout(&named, params.revoke.unwrap_or(true)).await?;
     surface.catalogue.forget(&named);
-    Ok(LoggedOut { status: login.status(), revoked })
+    Ok(LoggedOut { status: surface.logins.status(&named).await?, revoked })
 }
 
 async fn accounts(surface: &Surface, params: AccountsList) -> Result<Accounts, RpcError> {
-    let which = Which { vendor: params.vendor, account: None };
-    let (named, _) = named_login(surface, &which).await?;
-    Ok(Accounts { accounts: surface.logins.accounts(&named.vendor, &named.account) })
+    let named = surface.logins.name(params.vendor.as_deref(), None)?;
+    Ok(Accounts { accounts: surface.logins.accounts(&named).await? })
 }
 
 async fn models(surface: &Surface, params: ModelsParams) -> Result<Models, RpcError> {
