@@ -122,6 +122,9 @@ async fn run(
     let ServeOptions { paths, config_path, config } = options;
     let clock = Clock::System;
     let begin = |what| move |source| ServeError::Begin { what, source };
+    for setting in not_in_force(&config) {
+        tracing::warn!("{setting} is set, but this version does nothing with it yet");
+    }
     let mut signals = Signals::new().map_err(begin("listening for signals"))?;
     let audit = Audit::open(&paths.audit_dir(), clock.clone()).map_err(begin("the audit trail"))?;
     // What serves stops first, so that owners are still there for the answers it owes.
@@ -188,6 +191,20 @@ fn listen(socket: &str) -> io::Result<Listener> {
         return Ok(inherited);
     }
     Listener::bind(socket)
+}
+
+/// Settings that are understood but have nothing behind them yet. Silence would be a promise.
+fn not_in_force(config: &Config) -> Vec<&'static str> {
+    let hooks = &config.hooks;
+    [
+        (config.http.listen.is_some(), "http.listen"),
+        (!hooks.on_login_required.is_empty(), "hooks.on_login_required"),
+        (!hooks.on_limit.is_empty(), "hooks.on_limit"),
+        (!hooks.on_refresh.is_empty(), "hooks.on_refresh"),
+    ]
+    .into_iter()
+    .filter_map(|(set, name)| set.then_some(name))
+    .collect()
 }
 
 /// What a reload puts in force.

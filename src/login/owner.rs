@@ -179,11 +179,12 @@ impl Owner {
             tokio::select! {
                 biased;
                 landing = flight::land(&mut self.flight) => self.conclude(landing).await,
+                // Before the mailbox, which callers can keep full.
+                () = sleep_until(&clock, wake_at) => self.on_time().await,
                 message = self.mailbox.recv() => match message {
                     Some(message) => self.handle(message).await,
                     None => return self.settle().await,
                 },
-                () = sleep_until(&clock, wake_at) => self.on_time().await,
                 () = stop.cancelled(), if !stop.is_cancelled() => {}
             }
         }

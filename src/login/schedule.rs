@@ -41,11 +41,16 @@ pub fn backoff(failures: u32, (first, longest): (Duration, Duration), jitter: f6
 }
 
 /// When to show a refresh token again that may be used up, after `attempts` unknown outcomes: when half
-/// of what is left of the access token's life has passed, and after the last such attempt at its end.
+/// of what is left of the access token's life has passed, after the last such attempt at its end, and
+/// at once where it has ended: then there is nothing left to lose.
 #[must_use]
 pub fn after_unknown(now: Timestamp, expires: Timestamp, attempts: u32) -> Timestamp {
     let left = expires.since(now);
-    if attempts >= UNKNOWN_ATTEMPTS { expires } else { now.plus((left / 2).max(FLOOR)) }
+    match attempts {
+        _ if left.is_zero() => now,
+        UNKNOWN_ATTEMPTS.. => expires,
+        _ => now.plus((left / 2).max(FLOOR)),
+    }
 }
 
 /// What a caller who asks for `min_ttl` may insist on: at most half the token's life, so that nobody
@@ -145,6 +150,8 @@ mod tests {
             assert_eq!(expires.since(now), hours_left * HOUR);
         }
         assert_eq!(after_unknown(now, expires, UNKNOWN_ATTEMPTS), expires);
+        assert_eq!(after_unknown(expires, expires, 1), expires);
+        assert_eq!(after_unknown(expires.plus(HOUR), expires, UNKNOWN_ATTEMPTS), expires.plus(HOUR));
     }
 
     #[test]
