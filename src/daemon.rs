@@ -36,7 +36,7 @@ const RELOADS: usize = 4;
 /// What to serve, and with what.
 #[derive(Debug)]
 pub struct ServeOptions {
-    /// Where everything is.
+    /// Where everything is; the socket as flag, environment and file settled it.
     pub paths: Paths,
     /// The file that is read again on a reload.
     pub config_path: PathBuf,
@@ -132,7 +132,7 @@ async fn run(
     let logins = Logins::open(store, &config, clock.clone(), owners_stop.clone())
         .await
         .map_err(OpenError::from)?;
-    let socket = config.daemon.socket.clone().unwrap_or_else(|| paths.socket.clone());
+    let socket = paths.socket.clone();
     let listener =
         listen(&socket).map_err(|source| ServeError::Listen { socket: socket.clone(), source })?;
     let (reload, mut reloads) = mpsc::channel(RELOADS);
