@@ -83,7 +83,11 @@ impl ServeError {
     /// Whether somebody else does the work already, so that starting again would be of no use.
     #[must_use]
     pub fn is_already_running(&self) -> bool {
-        matches!(self, Self::Store(OpenError::Held { .. }))
+        match self {
+            Self::Store(OpenError::Held { .. }) => true,
+            Self::Listen { source, .. } => source.kind() == io::ErrorKind::AddrInUse,
+            _ => false,
+        }
     }
 }
 

@@ -41,9 +41,19 @@ pub(super) fn bind(socket: &str) -> io::Result<Listener> {
     Ok(listener)
 }
 
+/// Removes what a daemon that was killed has left. Our own lock says that none serves our data
+/// directory; one with another may still serve this very socket, and is not to be displaced.
 fn remove_stale(path: &Path) -> io::Result<()> {
     match std::fs::symlink_metadata(path) {
-        Ok(found) if found.file_type().is_socket() => std::fs::remove_file(path),
+        Ok(found) if found.file_type().is_socket() => {
+            match std::os::unix::net::UnixStream::connect(path) {
+                Ok(_) => Err(io::Error::new(
+                    io::ErrorKind::AddrInUse,
+                    "another daemon, with another data directory, answers there",
+                )),
+                Err(_) => std::fs::remove_file(path),
+            }
+        }
         Ok(_) => Err(io::Error::new(
             io::ErrorKind::AlreadyExists,
             "something that is no socket is in the way",
