@@ -1,7 +1,7 @@
 //! Which models there are: asked of the vendor, remembered for a while, known by heart in the last resort.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -18,9 +18,12 @@ const FRESH: Duration = Duration::from_secs(300);
 /// How long the token used for asking must still live.
 const MIN_TTL: Duration = Duration::from_secs(60);
 
+/// By vendor and account: when the vendor was asked, and what it said.
+type Remembered = HashMap<(String, String), (Timestamp, Vec<Model>)>;
+
 #[derive(Debug, Default)]
 pub(in crate::rpc::dispatch) struct Catalogue {
-    remembered: Mutex<HashMap<(String, String), (Timestamp, Vec<Model>)>>,
+    remembered: Mutex<Remembered>,
 }
 
 impl Catalogue {
@@ -58,9 +61,7 @@ impl Catalogue {
         }
     }
 
-    fn remembered(
-        &self,
-    ) -> std::sync::MutexGuard<'_, HashMap<(String, String), (Timestamp, Vec<Model>)>> {
+    fn remembered(&self) -> MutexGuard<'_, Remembered> {
         self.remembered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
