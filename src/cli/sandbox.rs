@@ -1,4 +1,4 @@
-//! `valetkey sandbox`: the stand-in provider in the foreground, with what is needed to use it.
+//! `valetkey sandbox`: the stand-in vendor in the foreground, with what is needed to use it.
 
 use std::io::{self, Write as _};
 
