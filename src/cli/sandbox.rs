@@ -59,7 +59,7 @@ fn announce(url: &str, verb: &args::Sandbox) -> io::Result<()> {
         ),
         (format!("curl -X POST {url}/_sandbox/revoke_access"), "every living token is refused"),
     ] {
-        say(format_args!("  {command}  {FAINT}# {about}{FAINT:#}"))?;
+        say(format_args!("  {FAINT}# {about}{FAINT:#}\n  {command}"))?;
     }
     if verb.approve {
         say("\nSign-ins approve themselves.")?;

@@ -55,6 +55,21 @@ pub(crate) fn plain(text: &str) -> String {
     text.trim().chars().map(shown).collect()
 }
 
+/// `text` in lines of at most `width` characters, broken between words; a longer word has a line of its own.
+pub(crate) fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,6 +121,13 @@ mod tests {
     fn foreign_text_cannot_drive_the_terminal() {
         assert_eq!(plain("\u{1b}[2Jgone\r\nnow\n"), " [2Jgone  now");
         assert_eq!(plain("moc.live\u{202e}"), "moc.live ");
+    }
+
+    #[test]
+    fn lines_break_between_words() {
+        assert_eq!(wrapped("one two  three", 7), ["one two", "three"]);
+        assert_eq!(wrapped("https://example.org/ is long", 8), ["https://example.org/", "is long"]);
+        assert!(wrapped(" ", 8).is_empty());
     }
 
     proptest! {
