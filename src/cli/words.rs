@@ -32,7 +32,8 @@ pub(crate) fn moment(at: Timestamp, now: Timestamp) -> String {
 pub(crate) fn bar(full: f64, width: usize) -> (String, String) {
     let full = if full.is_finite() { full.clamp(0.0, 1.0) } else { 0.0 };
     // Counting up instead of casting: `as` would be silent about what does not fit.
-    let filled = (1..=width).filter(|n| share(*n, width) <= full + f64::EPSILON).count();
+    // A character is filled from its middle on, so that a bar just begun does not look used.
+    let filled = (1..=width).filter(|n| share(2 * n - 1, 2 * width) <= full + f64::EPSILON).count();
     ("━".repeat(filled), "─".repeat(width - filled))
 }
 
@@ -104,6 +105,7 @@ mod tests {
     fn bars_fill_from_the_left() {
         assert_eq!(bar(0.5, 4), ("━━".to_owned(), "──".to_owned()));
         assert_eq!(bar(1.0, 3).0, "━━━");
+        assert_eq!(bar(0.999, 3).0, "━━━");
         assert_eq!(bar(0.0, 3).1, "───");
         assert_eq!(bar(f64::NAN, 2).1, "──");
         assert_eq!(bar(7.0, 2).0, "━━");
