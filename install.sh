@@ -93,7 +93,7 @@ find_places() {
 	bash_completion=$share_home/bash-completion/completions/valetkey
 	zsh_completion=$share_home/zsh/site-functions/_valetkey
 	fish_completion=$share_home/fish/vendor_completions.d/valetkey.fish
-	manual=$share_home/man/man1/valetkey.1
+	manual_dir=$share_home/man/man1
 }
 
 inside_home() {
@@ -118,7 +118,7 @@ install_all() {
 	put_generated "$bash_completion" completions bash
 	put_generated "$zsh_completion" completions zsh
 	put_generated "$fish_completion" completions fish
-	put_generated "$manual" man
+	put_manual
 	if [ "$service" = yes ]; then
 		if [ "$platform" = linux ]; then linux_service; else macos_service; fi
 	fi
@@ -163,6 +163,17 @@ put_generated() {
 	else
 		hint "left out $target: the binary did not answer '$*'"
 	fi
+}
+
+# One page for each verb, as the first page refers to them.
+put_manual() {
+	if ! "$from" man --dir "$scratch/manual" >/dev/null 2>&1; then
+		hint "left out the manual: the binary did not answer 'man'"
+		return 0
+	fi
+	for page in "$scratch"/manual/*.1; do
+		[ ! -f "$page" ] || put "$page" "$manual_dir/${page##*/}" 644
+	done
 }
 
 parent_dir() {
@@ -319,7 +330,8 @@ uninstall() {
 	stop_own_daemon
 	for file in "$unit_dir/valetkey.socket" "$unit_dir/valetkey.service" \
 		"$drop_in_dir/10-places.conf" "$drop_in_dir/20-without-namespaces.conf" "$agent" \
-		"$binary" "$bash_completion" "$zsh_completion" "$fish_completion" "$manual"; do
+		"$binary" "$bash_completion" "$zsh_completion" "$fish_completion" \
+		"$manual_dir"/valetkey.1 "$manual_dir"/valetkey-*.1; do
 		remove "$file"
 	done
 	# A drop-in of the user's own keeps its folder.

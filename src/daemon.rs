@@ -108,6 +108,9 @@ pub fn serve(options: ServeOptions) -> Result<(), ServeError> {
     let store = Store::open(&options.paths.data_dir, &options.paths.state_dir)?;
     let logs = telemetry::start(&options.config.log, &options.paths.log_dir())
         .map_err(begin("logging"))?;
+    for dir in store.tightened() {
+        tracing::warn!(dir = %dir.display(), "the folder was open to others; it is now 0700");
+    }
     let served = runtime.block_on(run(options, store, &logs));
     // A revocation that hangs must not hold up the end; its own bound is longer than anybody's patience.
     runtime.shutdown_timeout(Duration::from_secs(1));

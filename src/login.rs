@@ -12,6 +12,7 @@ pub mod pending;
 pub mod schedule;
 pub mod state;
 
+use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -31,7 +32,6 @@ use state::{Facts, Status};
 const LEND_WAIT: Duration = Duration::from_secs(45);
 
 /// An access token, as it is lent. Shared by everybody who borrows it.
-#[derive(Debug)]
 pub struct Lent {
     /// The vendor's name in the configuration.
     pub vendor: String,
@@ -50,6 +50,18 @@ pub struct Lent {
     /// The headers that the vendor's API wants.
     pub headers: Vec<(&'static str, String)>,
     encoded: OnceLock<Box<[u8]>>,
+}
+
+/// Without the headers and the answer: both hold the token in the clear.
+impl fmt::Debug for Lent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lent")
+            .field("vendor", &self.vendor)
+            .field("account", &self.account)
+            .field("generation", &self.generation)
+            .field("expires_at", &self.expires_at)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Lent {

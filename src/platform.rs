@@ -3,7 +3,6 @@ pub mod files;
 pub mod harden;
 pub mod ipc;
 pub mod paths;
-pub mod private;
 pub mod process;
 pub mod service;
 pub mod signals;

@@ -66,6 +66,7 @@ pub struct Store {
     credentials: PathBuf,
     rescue: PathBuf,
     data: PathBuf,
+    tightened: Arc<[PathBuf]>,
     _lock: Arc<File>,
 }
 
@@ -77,15 +78,29 @@ impl Store {
     /// be made or belongs to somebody else.
     pub fn open(data: &Path, state: &Path) -> Result<Self, OpenError> {
         let (credentials, rescue) = (data.join("credentials"), state.join("rescue"));
+        let mut tightened = Vec::new();
         for dir in [data, &credentials, state, &rescue] {
             let loose = files::private_dir(dir)
                 .map_err(|source| StoreError::new("prepare", dir, source))?;
             if loose {
-                tracing::warn!(dir = %dir.display(), "the folder was open to others; it is now 0700");
+                tightened.push(dir.to_owned());
             }
         }
         let lock = lock(data)?;
-        Ok(Self { credentials, rescue, data: data.to_owned(), _lock: Arc::new(lock) })
+        Ok(Self {
+            credentials,
+            rescue,
+            data: data.to_owned(),
+            tightened: tightened.into(),
+            _lock: Arc::new(lock),
+        })
+    }
+
+    /// The folders that were open to others and are now 0700. The log begins after the lock is had,
+    /// so whoever begins it has to say so.
+    #[must_use]
+    pub fn tightened(&self) -> &[PathBuf] {
+        &self.tightened
     }
 
     /// The places of one login.

@@ -15,7 +15,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::{Layer as _, Registry, reload};
 
 use crate::config::Log;
-use crate::platform::paths;
+use crate::platform::files;
 
 /// Lines waiting for a slow disk. Further ones are dropped rather than delaying anybody; the
 /// library's default of 128 000 alone would cost four megabytes.
@@ -79,8 +79,8 @@ fn queue(writer: impl Write + Send + 'static) -> (NonBlocking, WorkerGuard) {
 }
 
 fn daily_files(dir: &Path, keep_days: usize) -> io::Result<RollingFileAppender> {
-    paths::keep_new_files_private();
-    paths::create_private_dir(dir)?;
+    files::keep_new_files_private();
+    files::create_dir(dir)?;
     RollingFileAppender::builder()
         .rotation(Rotation::DAILY)
         .filename_prefix("valetkey")
@@ -193,15 +193,15 @@ mod tests {
     fn log_files_are_for_their_owner_alone() {
         let folder = tempfile::tempdir().expect("a folder");
         let dir = folder.path().join("log");
-        let mut files = daily_files(&dir, 2).expect("they open");
-        files.write_all(b"a line\n").expect("written");
-        assert_eq!(paths::mode_of(&dir).unwrap_or(0o700), 0o700);
+        let mut log = daily_files(&dir, 2).expect("they open");
+        log.write_all(b"a line\n").expect("written");
+        assert_eq!(files::mode_of(&dir).unwrap_or(0o700), 0o700);
         let file = std::fs::read_dir(&dir)
             .expect("readable")
             .next()
             .expect("one file")
             .expect("readable")
             .path();
-        assert_eq!(paths::mode_of(&file).unwrap_or(0o600), 0o600, "{}", file.display());
+        assert_eq!(files::mode_of(&file).unwrap_or(0o600), 0o600, "{}", file.display());
     }
 }

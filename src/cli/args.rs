@@ -15,10 +15,10 @@ use crate::rpc::Which;
 #[derive(Debug, Parser)]
 #[command(name = "valetkey", version, arg_required_else_help = true, max_term_width = 100)]
 #[command(after_help = "Examples:
-  valetkey demo                     see it work, offline, in a few seconds
-  valetkey login                    sign in with your browser
-  valetkey login --device           sign in with a code, over SSH or in a container
-  curl -H \"$(valetkey token --header)\" …    use the borrowed token
+  valetkey demo                               see it work, offline, in a few seconds
+  valetkey login                              sign in with your browser
+  valetkey login --device                     the same with a code, typed on any device
+  curl -H \"$(valetkey token --header)\" …     use the borrowed token
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 login required, 4 daemon unreachable, 5 usage limit, 130 interrupted.")]
 pub(crate) struct Args {
@@ -64,7 +64,7 @@ pub(crate) enum Verb {
     Paths(Paths),
     /// Run the daemon in the foreground (for systemd, launchd and the curious)
     Serve(Serve),
-    /// Run the stand-in provider, for offline work and tests
+    /// Run the stand-in vendor, for offline work and tests
     Sandbox(Sandbox),
     /// Show the whole path at work: sign in, lend, refresh, crash, recover, sign out
     Demo(Demo),
@@ -278,7 +278,7 @@ pub(crate) struct Sandbox {
 
 #[derive(Debug, ClapArgs)]
 #[command(
-    after_help = "The demo needs no account and no network: it runs the stand-in provider and a daemon of its
+    after_help = "The demo needs no account and no network: it runs the stand-in vendor and a daemon of its
 own in a private folder, checks each step as it happens, and removes everything again."
 )]
 pub(crate) struct Demo {}

@@ -7,7 +7,8 @@ use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use crate::config::Config;
-use crate::platform::paths::{self, Paths};
+use crate::platform::files;
+use crate::platform::paths::Paths;
 use crate::platform::spawn::{self, EXIT_ALREADY_RUNNING, StartError};
 use crate::rpc::client::{Client, ClientError};
 
@@ -140,7 +141,7 @@ fn not_started(error: &StartError) -> Failure {
 /// disk, a starter that hangs) starting goes on without: two daemons cannot come of it, the
 /// instance lock sees to that.
 fn take_turn(path: PathBuf) -> Option<File> {
-    paths::create_private_dir(path.parent()?).ok()?;
+    files::create_dir(path.parent()?).ok()?;
     let file = File::options().create(true).truncate(false).write(true).open(path).ok()?;
     let (locked, got) = channel();
     std::thread::spawn(move || locked.send(file.lock().map(|()| file)));

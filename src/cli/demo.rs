@@ -1,6 +1,6 @@
 //! `valetkey demo`: the whole path at work, on this machine, in a few seconds.
 //!
-//! Real processes of this very program, real HTTP, a real socket, a real `kill -9`; only the provider
+//! Real processes of this very program, real HTTP, a real socket, a real `kill -9`; only the vendor
 //! is the built-in one. Every line is printed after what it tells was checked, and the first check
 //! that fails ends the demo with what was seen instead.
 

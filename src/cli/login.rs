@@ -23,7 +23,7 @@ use super::Done;
 use super::args::Login;
 use super::connect::Context;
 use super::failure::{Exit, Failure};
-use super::output::{FAINT, STRONG, WARN, can_ask, note};
+use super::output::{FAINT, STRONG, WARN, can_ask, note, note_wrapped};
 use super::words::plain;
 
 /// How often the countdown moves and Ctrl-C is looked for while the person signs in.
@@ -36,6 +36,9 @@ const PASTE_BYTES_MAX: u64 = 16 * 1024;
 const NOTICE: &str = "Signing in uses your own ChatGPT account, as its end user under OpenAI's Terms of Use \
                       (https://openai.com/policies/terms-of-use/).";
 
+/// The same, where the stand-in vendor is signed in to.
+const SANDBOX_NOTICE: &str = "This is the sandbox: no real account is used.";
+
 pub(super) fn run(context: &Context, verb: &Login) -> Done {
     let mut client = context.client()?;
     let before: Status = client.call("status", &verb.target.which())?;
@@ -47,7 +50,7 @@ pub(super) fn run(context: &Context, verb: &Login) -> Done {
         return Ok(());
     }
     let sandbox = is_sandbox(context, &before.vendor);
-    note(if sandbox { "This is the sandbox: no real account is used." } else { NOTICE })?;
+    note_wrapped(if sandbox { SANDBOX_NOTICE } else { NOTICE })?;
     let started = start(&mut client, verb)?;
     // From here on Ctrl-C has something to cancel.
     let interrupted = watch_interrupts()?;
@@ -89,7 +92,7 @@ fn start(client: &mut crate::rpc::client::Client, verb: &Login) -> Result<LoginS
         .unwrap_or(&refused.message);
     note("")?;
     for paragraph in notice.lines() {
-        note(plain(paragraph))?;
+        note_wrapped(&plain(paragraph))?;
     }
     if !can_ask() {
         return Err(Failure::new(

@@ -1,6 +1,6 @@
 //! `valetkey logout`.
 
-use crate::rpc::{LoggedOut, LogoutParams};
+use crate::rpc::{LoggedOut, LogoutParams, State, Status};
 
 use super::Done;
 use super::args::Logout;
@@ -14,8 +14,14 @@ pub(super) fn run(context: &Context, verb: &Logout) -> Done {
         account: target.account,
         revoke: verb.no_revoke.then_some(false),
     };
-    let answer: LoggedOut = context.client()?.call("logout", &params)?;
+    let mut client = context.client()?;
+    let before: Status = client.call("status", &verb.target.which())?;
+    // The daemon is told all the same: it also ends sign-ins under way.
+    let answer: LoggedOut = client.call("logout", &params)?;
     let which = format!("{}/{}", answer.status.vendor, answer.status.account);
+    if before.state == State::SignedOut {
+        return Ok(say(format_args!("Nobody was signed in to {which}."))?);
+    }
     say(format_args!(
         "{GOOD}Signed out{GOOD:#} of {which}; nothing of the login is left on this machine."
     ))?;

@@ -6,6 +6,13 @@ use std::io::{self, IsTerminal as _, Write as _};
 use anstyle::{AnsiColor, Style};
 use serde_json::value::RawValue;
 
+use super::words::wrapped;
+
+/// The columns of a terminal whose width is not told.
+const COLUMNS_USUAL: usize = 80;
+/// Longer lines of prose tire the eye.
+const COLUMNS_COMFORTABLE: usize = 90;
+
 /// What matters in a line.
 pub(crate) const STRONG: Style = Style::new().bold();
 /// What may be overlooked.
@@ -36,6 +43,17 @@ pub(crate) fn json(value: &RawValue) -> io::Result<()> {
     }
     let value: serde_json::Value = serde_json::from_str(value.get())?;
     writeln!(io::stdout(), "{value:#}")
+}
+
+/// Sentences to standard error, broken between words where the window or a comfortable line ends.
+pub(crate) fn note_wrapped(text: &str) -> io::Result<()> {
+    wrapped(text, columns().min(COLUMNS_COMFORTABLE)).into_iter().try_for_each(note)
+}
+
+/// The width of the terminal that standard error is.
+pub(crate) fn columns() -> usize {
+    terminal_size::terminal_size_of(io::stderr())
+        .map_or(COLUMNS_USUAL, |(width, _)| usize::from(width.0))
 }
 
 /// Whether a person sits at both ends: can be asked, and sees the question.

@@ -1,4 +1,4 @@
-//! `valetkey sandbox`: the stand-in provider in the foreground, with what is needed to use it.
+//! `valetkey sandbox`: the stand-in vendor in the foreground, with what is needed to use it.
 
 use std::io::{self, Write as _};
 
@@ -59,7 +59,7 @@ fn announce(url: &str, verb: &args::Sandbox) -> io::Result<()> {
         ),
         (format!("curl -X POST {url}/_sandbox/revoke_access"), "every living token is refused"),
     ] {
-        say(format_args!("  {command}  {FAINT}# {about}{FAINT:#}"))?;
+        say(format_args!("  {FAINT}# {about}{FAINT:#}\n  {command}"))?;
     }
     if verb.approve {
         say("\nSign-ins approve themselves.")?;

@@ -32,7 +32,8 @@ pub(crate) fn moment(at: Timestamp, now: Timestamp) -> String {
 pub(crate) fn bar(full: f64, width: usize) -> (String, String) {
     let full = if full.is_finite() { full.clamp(0.0, 1.0) } else { 0.0 };
     // Counting up instead of casting: `as` would be silent about what does not fit.
-    let filled = (1..=width).filter(|n| share(*n, width) <= full + f64::EPSILON).count();
+    // A character is filled from its middle on, so that a bar just begun does not look used.
+    let filled = (1..=width).filter(|n| share(2 * n - 1, 2 * width) <= full + f64::EPSILON).count();
     ("━".repeat(filled), "─".repeat(width - filled))
 }
 
@@ -53,6 +54,21 @@ pub(crate) fn plain(text: &str) -> String {
     let turns = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let shown = |c: char| if c.is_control() || turns(c) { ' ' } else { c };
     text.trim().chars().map(shown).collect()
+}
+
+/// `text` in lines of at most `width` characters, broken between words; a longer word has a line of its own.
+pub(crate) fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }
 
 #[cfg(test)]
@@ -89,6 +105,7 @@ mod tests {
     fn bars_fill_from_the_left() {
         assert_eq!(bar(0.5, 4), ("━━".to_owned(), "──".to_owned()));
         assert_eq!(bar(1.0, 3).0, "━━━");
+        assert_eq!(bar(0.999, 3).0, "━━━");
         assert_eq!(bar(0.0, 3).1, "───");
         assert_eq!(bar(f64::NAN, 2).1, "──");
         assert_eq!(bar(7.0, 2).0, "━━");
@@ -106,6 +123,13 @@ mod tests {
     fn foreign_text_cannot_drive_the_terminal() {
         assert_eq!(plain("\u{1b}[2Jgone\r\nnow\n"), " [2Jgone  now");
         assert_eq!(plain("moc.live\u{202e}"), "moc.live ");
+    }
+
+    #[test]
+    fn lines_break_between_words() {
+        assert_eq!(wrapped("one two  three", 7), ["one two", "three"]);
+        assert_eq!(wrapped("https://example.org/ is long", 8), ["https://example.org/", "is long"]);
+        assert!(wrapped(" ", 8).is_empty());
     }
 
     proptest! {

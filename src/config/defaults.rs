@@ -87,7 +87,7 @@ impl Vendor {
         }
     }
 
-    /// The stand-in provider as `valetkey sandbox` runs it by default.
+    /// The stand-in vendor as `valetkey sandbox` runs it by default.
     #[must_use]
     pub fn sandbox() -> Self {
         let url = |text: &str| Url::parse(text).expect("a constant URL parses");

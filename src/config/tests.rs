@@ -21,6 +21,17 @@ fn an_absent_file_means_every_default() {
 }
 
 #[test]
+fn the_defaults_that_the_readme_shows_are_the_defaults() {
+    let shown = include_str!("../../README.md")
+        .split("```")
+        .find_map(|block| block.strip_prefix("toml\ndefault_vendor"))
+        .expect("the README shows the configuration");
+    let mut config = parse(&format!("default_vendor{shown}")).expect("it is valid");
+    assert_eq!(config.vendors.remove("sandbox"), Some(Vendor::sandbox()));
+    assert_eq!(config, Config::default());
+}
+
+#[test]
 fn an_unreadable_file_is_not_an_absent_one() {
     let folder = tempfile::tempdir().expect("a folder");
     let error = Config::load(folder.path()).expect_err("a folder is no file");

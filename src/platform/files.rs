@@ -1,6 +1,7 @@
-//! Files that only their owner may read, on every platform.
+//! Files and folders that only their owner may look into, on every platform.
 //!
-//! The checks are made on the opened file, never on its name, so that nothing can be swapped in
+//! Whether a file is private is decided here once, and not by each caller's choice of flags. The
+//! checks are made on the opened file, never on its name, so that nothing can be swapped in
 //! between (a link planted where the credential should be is refused, not followed).
 
 use std::fs::{File, OpenOptions};
@@ -69,6 +70,28 @@ mod unix {
         Ok(file)
     }
 
+    /// Opens a file for appending, made with mode 0600 where it is missing, without following a link.
+    ///
+    /// # Errors
+    /// As [`OpenOptions::open`].
+    pub fn append(path: &Path) -> io::Result<File> {
+        let mut options = OpenOptions::new();
+        options.append(true).create(true).mode(0o600).custom_flags(nofollow()).open(path)
+    }
+
+    /// Makes a folder and what is missing above it, with mode 0700. One that exists stays as it is.
+    ///
+    /// # Errors
+    /// As [`DirBuilder::create`].
+    pub fn create_dir(path: &Path) -> io::Result<()> {
+        DirBuilder::new().recursive(true).mode(0o700).create(path)
+    }
+
+    /// From now on every file this process makes is for its owner alone, whatever library makes it.
+    pub fn keep_new_files_private() {
+        rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    }
+
     /// Makes sure that a folder exists with mode 0700 and is ours. Says whether its mode was loose.
     pub fn private_dir(path: &Path) -> Result<bool, Untrusted> {
         if let Some(parent) = path.parent() {
@@ -124,6 +147,25 @@ mod windows {
         OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)
     }
 
+    /// Opens a file for appending, made where it is missing. A link in its place is not followed.
+    ///
+    /// # Errors
+    /// As [`OpenOptions::open`].
+    pub fn append(path: &Path) -> io::Result<File> {
+        OpenOptions::new().append(true).create(true).custom_flags(OPEN_REPARSE_POINT).open(path)
+    }
+
+    /// Makes a folder and what is missing above it. One that exists stays as it is.
+    ///
+    /// # Errors
+    /// As [`std::fs::create_dir_all`].
+    pub fn create_dir(path: &Path) -> io::Result<()> {
+        std::fs::create_dir_all(path)
+    }
+
+    /// Nothing to do: what lies in the profile folder has that folder's access list.
+    pub fn keep_new_files_private() {}
+
     /// Makes sure that a folder exists.
     pub fn private_dir(path: &Path) -> Result<bool, Untrusted> {
         std::fs::create_dir_all(path)?;
@@ -137,6 +179,56 @@ mod windows {
 }
 
 #[cfg(unix)]
-pub use unix::{create, open, private_dir, sync_dir};
+pub use unix::{append, create, create_dir, keep_new_files_private, open, private_dir, sync_dir};
 #[cfg(windows)]
-pub use windows::{create, open, private_dir, sync_dir};
+pub use windows::{
+    append, create, create_dir, keep_new_files_private, open, private_dir, sync_dir,
+};
+
+/// The permission bits of a file, on systems that have them.
+#[cfg(test)]
+pub(crate) fn mode_of(path: &Path) -> Option<u32> {
+    let meta = std::fs::metadata(path).expect("it is there");
+    #[cfg(unix)]
+    return Some(std::os::unix::fs::MetadataExt::mode(&meta) & 0o777);
+    #[cfg(not(unix))]
+    return meta.permissions().readonly().then_some(0);
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_made_is_for_the_owner_alone_and_links_are_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let inner = dir.path().join("a/b");
+        create_dir(&inner).unwrap();
+        create_dir(&inner).expect("twice is no error");
+        assert_eq!((mode_of(&dir.path().join("a")), mode_of(&inner)), (Some(0o700), Some(0o700)));
+        for (name, make) in [("made", create as fn(&Path) -> _), ("appended", append)] {
+            let (file, link) = (inner.join(name), inner.join(format!("link to {name}")));
+            drop(make(&file).unwrap());
+            assert_eq!(mode_of(&file), Some(0o600), "{name}");
+            std::os::unix::fs::symlink(&file, &link).unwrap();
+            assert!(make(&link).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_loose_is_tightened_once_and_told() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let loosen = |path: &Path, mode| {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let (folder, file) = (dir.path().join("d"), dir.path().join("d/f"));
+        assert!(!private_dir(&folder).unwrap(), "a new one is as it should be");
+        drop(create(&file).unwrap());
+        loosen(&folder, 0o755);
+        loosen(&file, 0o644);
+        assert!(private_dir(&folder).unwrap() && open(&file).unwrap().1);
+        assert_eq!((mode_of(&folder), mode_of(&file)), (Some(0o700), Some(0o600)));
+        assert!(!private_dir(&folder).unwrap() && !open(&file).unwrap().1);
+    }
+}

@@ -43,7 +43,7 @@ mod unix {
     /// # Errors
     /// [`Unfit`], where it cannot be had or would protect nobody.
     pub fn protect() -> Result<(), Unfit> {
-        rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+        crate::platform::files::keep_new_files_private();
         let none = Rlimit { current: Some(0), maximum: Some(0) };
         rustix::process::setrlimit(Resource::Core, none).map_err(std::io::Error::from)?;
         #[cfg(target_os = "linux")]

@@ -4,15 +4,14 @@
 //! Flags are laid over the result by the command line: flag beats environment beats file beats default.
 
 use std::ffi::OsString;
-use std::io;
 use std::path::{Path, PathBuf};
 
 /// The longest address of a Unix socket, its terminating zero included (`sockaddr_un.sun_path`).
 #[cfg(target_os = "linux")]
-const SOCKET_BYTES_MAX: usize = 108;
+pub(super) const SOCKET_BYTES_MAX: usize = 108;
 /// The same on the BSDs and macOS.
 #[cfg(all(unix, not(target_os = "linux")))]
-const SOCKET_BYTES_MAX: usize = 104;
+pub(super) const SOCKET_BYTES_MAX: usize = 104;
 /// The longest name of a Windows pipe.
 #[cfg(windows)]
 const SOCKET_BYTES_MAX: usize = 256;
@@ -157,36 +156,6 @@ fn default_socket(_state_dir: &Path, _runtime_dir: Option<&Path>) -> String {
     format!(r"\\.\pipe\valetkey-{domain}-{user}")
 }
 
-/// Makes `dir` and what is above it, for this user alone.
-///
-/// # Errors
-/// Whatever the file system answers; a directory that is there already is left as it is.
-pub fn create_private_dir(dir: &Path) -> io::Result<()> {
-    let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(dir)
-}
-
-/// From now on every file this process makes is for its user alone, whatever the library that makes it.
-pub fn keep_new_files_private() {
-    #[cfg(unix)]
-    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
-}
-
-/// The permission bits of a file, on systems that have them.
-#[cfg(test)]
-pub(crate) fn mode_of(path: &Path) -> Option<u32> {
-    #[cfg(unix)]
-    return Some(
-        std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(path).expect("it is there"))
-            & 0o777,
-    );
-    #[cfg(not(unix))]
-    return path.exists().then_some(()).and(None);
-}
-
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
@@ -254,14 +223,5 @@ mod tests {
         let long = "/".to_owned() + &"x".repeat(200);
         let error = resolve(&[("VALETKEY_SOCKET", &long)], home(true, true)).expect_err("too long");
         assert!(matches!(error, PathsError::SocketTooLong { .. }), "{error}");
-    }
-
-    #[test]
-    fn private_directories_are_private() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let dir = folder.path().join("a/b");
-        create_private_dir(&dir).expect("it is made");
-        create_private_dir(&dir).expect("twice is no error");
-        assert_eq!(mode_of(&dir), Some(0o700));
     }
 }

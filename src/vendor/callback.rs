@@ -4,6 +4,7 @@
 //! ever a question put to whoever knows the `state` of a login under way; this room neither knows one nor
 //! decides, and the address it leaves in the browser's history holds no token.
 
+use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use axum::Router;
@@ -23,7 +24,7 @@ const QUEUE: usize = 16;
 const PATH: &str = "/auth/callback";
 
 /// What came back with a browser (RFC 6749 sections 4.1.2 and 4.1.2.1, RFC 9207).
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Default, PartialEq, Eq)]
 pub struct Returned {
     /// The authorization code.
     pub code: Option<String>,
@@ -35,6 +36,16 @@ pub struct Returned {
     pub error_description: Option<String>,
     /// Who says so.
     pub iss: Option<String>,
+}
+
+/// Without the code and the state, which together are worth a login.
+impl fmt::Debug for Returned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Returned")
+            .field("error", &self.error)
+            .field("iss", &self.iss)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Returned {

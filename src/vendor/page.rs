@@ -38,11 +38,12 @@ const STYLE: &str = "\
 *{box-sizing:border-box}\
 body{margin:0;min-height:100vh;display:grid;place-items:center;padding:1.5rem;background:var(--page);\
 color:var(--ink);font:1rem/1.55 system-ui,-apple-system,'Segoe UI',sans-serif}\
-main{width:100%;max-width:27rem;padding:2rem;background:var(--card);border:1px solid var(--line);\
-border-top:4px solid var(--accent);border-radius:.75rem;box-shadow:0 1px 3px #0001,0 12px 32px #0001}\
-main.good{border-top-color:var(--good)}main.bad{border-top-color:var(--bad)}\
+main{--tone:var(--accent);width:100%;max-width:27rem;padding:2rem;background:var(--card);\
+border:1px solid var(--line);border-radius:.75rem;\
+box-shadow:inset 0 4px 0 var(--tone),0 1px 3px #0001,0 12px 32px #0001}\
+main.good{--tone:var(--good)}main.bad{--tone:var(--bad)}\
 h1{margin:0 0 .75rem;font-size:1.35rem;line-height:1.25;letter-spacing:-.01em;text-wrap:balance}\
-p{margin:0 0 1rem}main>:last-child{margin-bottom:0}\
+p,form{margin:0 0 1rem}main>:last-child{margin-bottom:0}\
 dl{display:grid;grid-template-columns:auto 1fr;gap:.3rem 1rem;margin:0 0 1.25rem;font-size:.925rem}\
 dt{color:var(--soft)}dd{margin:0;overflow-wrap:anywhere}\
 label{display:block;margin-bottom:.35rem;font-weight:600}\

@@ -4,6 +4,7 @@
 //! token that was perhaps used must not be shown again at once. Replays, redirects and pooled
 //! connections (which an HTTP library replays on its own when the server had hung up) would blur that.
 
+use std::fmt;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -26,7 +27,6 @@ const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
 pub const AGENT: &str = concat!("valetkey/", env!("CARGO_PKG_VERSION"));
 
 /// A whole answer, whatever its status.
-#[derive(Debug)]
 pub struct Answer {
     /// The status.
     pub status: StatusCode,
@@ -38,6 +38,13 @@ pub struct Answer {
     pub skew_millis: i64,
     /// The headers.
     pub headers: HeaderMap,
+}
+
+/// Without body and headers: tokens come in the one, cookies in the other.
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer").field("status", &self.status).finish_non_exhaustive()
+    }
 }
 
 /// No whole answer.

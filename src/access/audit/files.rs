@@ -5,7 +5,7 @@ use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Wri
 use std::path::{Path, PathBuf};
 
 use super::Entry;
-use crate::platform::private;
+use crate::platform::files;
 
 /// The size at which a file is put aside: some twenty thousand entries.
 const MAX_FILE_BYTES: u64 = 4 << 20;
@@ -55,9 +55,9 @@ impl Files {
 
     fn newest(&mut self) -> io::Result<&mut (File, u64)> {
         if self.newest.is_none() {
-            private::create_dir(&self.dir)?;
+            files::create_dir(&self.dir)?;
             let path = path(&self.dir, 0);
-            let mut file = private::append(&path)?;
+            let mut file = files::append(&path)?;
             let mut size = file.metadata()?.len();
             if size > 0 && !ends_whole(&path)? {
                 // A process was killed in the middle of a line, or the disk was full: ours begins anew.

@@ -34,7 +34,7 @@ const LOST_ANSWER_MS: u64 = 10_000;
 
 impl Demo {
     pub(super) fn start(&mut self) -> Done {
-        let waiting = spinner("starting a provider and a daemon");
+        let waiting = spinner("starting a vendor and a daemon");
         let began = Instant::now();
         self.stage.start_sandbox()?;
         self.stage.sandbox_post(
@@ -48,7 +48,7 @@ impl Demo {
         })?;
         waiting.finish_and_clear();
         told(
-            "A stand-in provider and a daemon are running",
+            "A stand-in vendor and a daemon are running",
             &format!("the daemon was ready after {} ms", began.elapsed().as_millis()),
         )
     }
@@ -79,7 +79,7 @@ impl Demo {
         let who = plain(outcome.status.account_email.as_deref().unwrap_or("somebody"));
         told(
             &format!("Signed in as {who}"),
-            &format!("the code {code} was typed and approved on the provider's page"),
+            &format!("the code {code} was typed and approved on the vendor's page"),
         )
     }
 
@@ -127,7 +127,7 @@ impl Demo {
                 "{CALLERS} callers found a token near its end: one refresh, {CALLERS} answers"
             ),
             &format!(
-                "the provider counted 1 request and took {SLOW_REFRESH_MS} ms; all were served in {} ms",
+                "the vendor counted 1 request and took {SLOW_REFRESH_MS} ms; all were served in {} ms",
                 took.as_millis()
             ),
         )
@@ -175,7 +175,7 @@ impl Demo {
         waiting.finish_and_clear();
         told(
             "kill -9 in mid-refresh, and the restarted daemon lends on",
-            &format!("after {} ms; the provider never saw a used refresh token", ready.as_millis()),
+            &format!("after {} ms; the vendor never saw a used refresh token", ready.as_millis()),
         )
     }
 
@@ -200,7 +200,7 @@ impl Demo {
         waiting.finish_and_clear();
         told(
             "Signed out",
-            "the provider revoked the login, the API refuses the old token, and no file holds it",
+            "the vendor revoked the login, the API refuses the old token, and no file holds it",
         )
     }
 

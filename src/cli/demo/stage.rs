@@ -19,7 +19,7 @@ use super::super::failure::{Exit, Failure};
 /// Everything in the demo is local, so whatever takes longer hangs.
 const STEP_TIME_MAX: Duration = Duration::from_secs(10);
 
-/// The counters of the stand-in provider that the demo looks at.
+/// The counters of the stand-in vendor that the demo looks at.
 #[derive(Debug, Deserialize)]
 pub(super) struct Stats {
     pub(super) refresh_requests: u64,
@@ -159,7 +159,7 @@ impl Stage {
         })
     }
 
-    /// Returns once the provider has rotated the refresh token more than `before` times, which is
+    /// Returns once the vendor has rotated the refresh token more than `before` times, which is
     /// before it answers where the answer is kept back.
     pub(super) fn wait_until_refreshed(&self, before: u64) -> Result<(), Failure> {
         let millis = STEP_TIME_MAX.as_millis() / 2;
@@ -169,10 +169,7 @@ impl Stage {
         let end = Instant::now() + STEP_TIME_MAX;
         while self.stats()?.refreshes == before {
             if Instant::now() > end {
-                return Err(Failure::new(
-                    Exit::Failed,
-                    "the provider did not carry out the refresh",
-                ));
+                return Err(Failure::new(Exit::Failed, "the vendor did not carry out the refresh"));
             }
         }
         Ok(())

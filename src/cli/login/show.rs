@@ -11,7 +11,7 @@ use qrcode::{EcLevel, QrCode};
 use crate::clock::{Clock, Timestamp};
 use crate::rpc::{LoginMethod, LoginStarted, Status};
 
-use super::super::output::{FAINT, GOOD, STRONG, WARN, is_seen, note, say};
+use super::super::output::{FAINT, GOOD, STRONG, WARN, columns, is_seen, note, note_wrapped, say};
 use super::super::words::{moment, plain, span};
 
 /// White on black, whatever the terminal's own colours are.
@@ -19,8 +19,9 @@ const INK: Style = Style::new()
     .fg_color(Some(Color::Ansi(AnsiColor::BrightWhite)))
     .bg_color(Some(Color::Ansi(AnsiColor::Black)));
 
-/// The columns of a terminal whose width is not told.
-const COLUMNS_USUAL: usize = 80;
+/// What to do with an address that was not opened here.
+const PASTE_OR_START: &str = "Open the address anywhere, sign in, and paste the address of the last page here \
+                              (it will not load there); or start";
 
 /// Shows where or what to type. Says whether a browser window was opened.
 pub(super) fn started(started: &LoginStarted, no_browser: bool) -> io::Result<bool> {
@@ -36,10 +37,9 @@ fn browser(url: &str, no_browser: bool) -> io::Result<bool> {
     note(format_args!("\nSign in at:\n\n  {STRONG}{}{STRONG:#}\n", plain(url)))?;
     if headless() {
         // Without a terminal to paste into, the other way is the only one.
-        let paste = "Open the address anywhere, sign in, and paste the\naddress of the last page here (it will not load there); or start";
-        let how = if io::stdin().is_terminal() { paste } else { "Start" };
-        note(format_args!(
-            "{FAINT}This looks like a machine without a browser. {how} over with `valetkey login --device`.{FAINT:#}"
+        let how = if io::stdin().is_terminal() { PASTE_OR_START } else { "Start" };
+        note_wrapped(&format!(
+            "This looks like a machine without a browser. {how} over with `valetkey login --device`."
         ))?;
         return Ok(false);
     }
@@ -76,14 +76,8 @@ fn device(started: &LoginStarted) -> io::Result<()> {
     note(format_args!("\nOn any device, open  {STRONG}{uri}{STRONG:#}"))?;
     note(format_args!("and type the code    {STRONG}{GOOD}{code}{GOOD:#}{STRONG:#}\n"))?;
     note(format_args!(
-        "{WARN}Never share this code{WARN:#}, and type it only on that page: such codes are a phishing target."
+        "{WARN}Never share this code{WARN:#}, and type it only on that page:\nsuch codes are a phishing target.\n"
     ))
-}
-
-/// The width of the terminal that standard error is.
-fn columns() -> usize {
-    terminal_size::terminal_size_of(io::stderr())
-        .map_or(COLUMNS_USUAL, |(width, _)| usize::from(width.0))
 }
 
 /// `text` as a picture of half blocks, where it fits into `columns`. The light modules are what is

@@ -10,25 +10,25 @@ use std::task::{Context, Poll};
 use tokio::io::Interest;
 
 use super::{Credentials, ListenerOptions, name};
+use crate::platform::files;
+use crate::platform::paths::SOCKET_BYTES_MAX;
 
 pub(super) use interprocess::os::unix::uds_local_socket::tokio::Listener;
 pub(super) use tokio::net::UnixStream as Stream;
 
-/// What `sockaddr_un` holds with its final zero on this system.
-const LONGEST_PATH: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
-
 pub(super) fn bind(socket: &str) -> io::Result<Listener> {
-    if socket.len() > LONGEST_PATH {
+    if socket.len() >= SOCKET_BYTES_MAX {
         let why = format!(
-            "a socket's path has at most {LONGEST_PATH} bytes and this one has {}: \
+            "a socket's path has at most {} bytes and this one has {}: \
              set VALETKEY_SOCKET or daemon.socket to a shorter one",
+            SOCKET_BYTES_MAX - 1,
             socket.len()
         );
         return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
     }
     let path = Path::new(socket);
     if let Some(dir) = path.parent().filter(|dir| !dir.as_os_str().is_empty()) {
-        crate::platform::private::create_dir(dir)?;
+        files::create_dir(dir)?;
     }
     remove_stale(path)?;
     let options = ListenerOptions::new().name(name(socket)?);

@@ -119,7 +119,7 @@ fn question(world: &World, asked: &Asked, originator: &str, handle: &str) -> Res
          <input type=\"hidden\" name=\"request\" value=\"{}\">\n\
          <div class=\"choices\"><button class=\"primary\" name=\"decision\" value=\"approve\">Approve</button>\n\
          <button name=\"decision\" value=\"deny\">Deny</button></div>\n</form>\n\
-         <p class=\"note\">This is the sandbox: a stand-in for the real provider. No real account is involved.</p>",
+         <p class=\"note\">This is the sandbox: a stand-in for the real sign-in page. No real account is involved.</p>",
         escape(originator),
         escape(&world.settings.email),
         escape(&world.settings.plan),

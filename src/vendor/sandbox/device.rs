@@ -249,7 +249,7 @@ fn question(world: &World, user_code: &str) -> Response {
          <form method=\"post\" action=\"/codex/device\">\n<input type=\"hidden\" name=\"user_code\" value=\"{0}\">\n\
          <div class=\"choices\"><button class=\"primary\" name=\"decision\" value=\"approve\">Approve</button>\n\
          <button name=\"decision\" value=\"deny\">Deny</button></div>\n</form>\n\
-         <p class=\"note\">This is the sandbox: a stand-in for the real provider. No real account is involved.</p>",
+         <p class=\"note\">This is the sandbox: a stand-in for the real sign-in page. No real account is involved.</p>",
         escape(user_code),
         escape(&world.settings.email),
     );
