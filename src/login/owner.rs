@@ -203,6 +203,10 @@ impl Owner {
             Message::Adopt { granted, reply } => {
                 let adopted = self.adopt(*granted, now).await;
                 self.publish();
+                if adopted.is_ok() {
+                    // Who waited for a refresh of the last login is served by this one.
+                    self.answer();
+                }
                 let _ = reply.send(adopted);
             }
             Message::Logout { revoke, reply } => self.logout(revoke, reply).await,
@@ -325,12 +329,13 @@ impl Owner {
         if self.save_at.is_some_and(|at| at <= now) {
             self.save_again(now).await;
         }
-        if self.flight.is_none() && self.obstacle(now).is_none() {
-            if self.refresh_at.is_some_and(|at| at <= now) {
-                self.ensure_flight(now, false);
-            } else if self.verify_at.is_some_and(|at| at <= now) {
-                self.check_held();
-            }
+        if self.obstacle(now).is_none() && self.refresh_at.is_some_and(|at| at <= now) {
+            self.ensure_flight(now, false);
+        }
+        // A check shows the issuer nothing, so it waits for no back-off.
+        if self.verify_at.is_some_and(|at| at <= now) && !self.quiet(self.parts.stop.is_cancelled())
+        {
+            self.check_held();
         }
         self.publish();
     }
@@ -338,10 +343,7 @@ impl Owner {
     /// When something is to be done without being asked.
     fn wake_at(&self, stopping: bool) -> Option<Timestamp> {
         let now = self.parts.clock.now();
-        let quiet = stopping
-            || self.flight.is_some()
-            || self.parts.vendor.is_none()
-            || self.finality().is_some();
+        let quiet = self.quiet(stopping);
         let due = self.refresh_at.filter(|_| !quiet).map(|at| at.max(self.retry_at.unwrap_or(at)));
         let verify = self.verify_at.filter(|_| !quiet);
         // A token's death changes what is shown.
@@ -349,12 +351,20 @@ impl Owner {
         [due, verify, self.save_at, death].into_iter().flatten().min()
     }
 
+    /// Whether the issuer is to be left alone until something else happens.
+    fn quiet(&self, stopping: bool) -> bool {
+        stopping
+            || self.flight.is_some()
+            || self.parts.vendor.is_none()
+            || self.finality().is_some()
+    }
+
     fn configure(&mut self, vendor: Option<Arc<OpenAi>>, policy: Policy) {
         self.parts.vendor = vendor;
         self.parts.policy = policy;
-        if let Some(held) = &mut self.held {
-            held.foreign =
-                foreign(&held.record, self.parts.vendor.as_deref(), self.parts.clock.now());
+        if let Some(Held { record, rejected, .. }) = self.held.take() {
+            // Anew: what the API wants beside the token may have changed too.
+            self.held = Some(Held { rejected, ..self.hold(record) });
         }
         self.plan();
         self.publish();
@@ -484,7 +494,7 @@ impl Owner {
         let Some(record) = record else { return self.plan() };
         self.epoch = self.epoch.max(record.epoch);
         self.generation = self.generation.max(record.generation);
-        if record.verified || self.parts.vendor.is_none() || self.flight.is_some() {
+        if record.verified || self.flight.is_some() {
             self.held = Some(self.hold(record));
         } else {
             // Saved, but the run that saved it ended before it was checked.
@@ -496,9 +506,10 @@ impl Owner {
 
     /// A refresh of the record just loaded was begun by an earlier run, which did not live to tell.
     fn note_interruption(&mut self, interrupted: Option<Interrupted>, now: Timestamp) {
-        let (Some(interrupted), Some(held)) = (interrupted, &self.held) else { return };
+        let record = self.held.as_ref().map(|held| &held.record).or(self.candidate.as_ref());
+        let (Some(interrupted), Some(record)) = (interrupted, record) else { return };
         self.unknowns = interrupted.attempts;
-        self.retry_at = Some(schedule::after_unknown(now, held.record.expires_at, self.unknowns));
+        self.retry_at = Some(schedule::after_unknown(now, record.expires_at, self.unknowns));
         self.problem = Some(Problem {
             reason: "outcome_unknown".into(),
             message: "a refresh was cut off; the held token is lent while it lives".into(),

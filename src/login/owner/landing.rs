@@ -103,7 +103,8 @@ impl Owner {
         self.generation = record.generation;
         self.failures = 0;
         self.unknowns = 0;
-        self.retry_at = None;
+        // However often somebody asks: an issuer's tokens may be dead on arrival.
+        self.retry_at = Some(now.plus(schedule::FLOOR));
         self.problem = None;
         self.save(record.clone(), room, now).await;
         tracing::info!(generation = record.generation, "refreshed");
@@ -117,10 +118,20 @@ impl Owner {
         }
     }
 
-    /// Begins the check of the candidate.
+    /// Begins the check of the candidate. One whose issuer the configuration no longer names can be
+    /// checked by nobody: it is held as it is.
     pub(super) fn check_candidate(&mut self, check: Check) {
-        if let (Some(record), Some(vendor)) = (&self.candidate, &self.parts.vendor) {
-            self.flight = Some(flight::check(vendor, record, check));
+        let Some(record) = self.candidate.take() else { return };
+        match self.parts.vendor.as_ref().filter(|vendor| vendor.source() == record.source) {
+            Some(vendor) => {
+                self.flight = Some(flight::check(vendor, &record, check));
+                self.candidate = Some(record);
+            }
+            None => {
+                self.verify_at = Some(self.parts.clock.now());
+                self.held = Some(self.hold(record));
+                self.plan();
+            }
         }
     }
 
@@ -270,7 +281,7 @@ impl Owner {
     }
 
     /// Answers everybody who waited for the flight.
-    fn answer(&mut self) {
+    pub(super) fn answer(&mut self) {
         let now = self.parts.clock.now();
         let lent = self.lendable(now);
         for waiter in std::mem::take(&mut self.waiters) {
