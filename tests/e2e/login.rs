@@ -66,7 +66,10 @@ fn a_handle_that_nobody_was_given_is_no_login() {
     let daemon = Daemon::of(&sandbox);
     for method in ["login.poll", "login.wait", "login.cancel"] {
         let error = daemon.err(method, json!({"login_id": "x".repeat(43)}));
-        assert_eq!((error["code"].as_i64(), &error["data"]["kind"]), (Some(-32006), &json!("login_not_found")));
+        assert_eq!(
+            (error["code"].as_i64(), &error["data"]["kind"]),
+            (Some(-32006), &json!("login_not_found"))
+        );
     }
 }
 

@@ -99,7 +99,10 @@ fn a_token_comes_with_all_that_a_client_needs_and_nothing_that_it_must_not_have(
     ] {
         let again = daemon.ok("token", params.clone());
         assert_eq!(again["access_token"], lent["access_token"], "{params}");
-        has_exactly(&again, &lent.as_object().unwrap().keys().map(String::as_str).collect::<Vec<_>>());
+        has_exactly(
+            &again,
+            &lent.as_object().unwrap().keys().map(String::as_str).collect::<Vec<_>>(),
+        );
     }
     assert_eq!(sandbox.stat("refresh_requests"), 0);
     let fresh = daemon.ok("token", json!({"rejected": lent["generation"]}));
@@ -165,7 +168,10 @@ fn models_come_from_the_vendor_then_from_memory_and_in_the_last_resort_from_the_
     let models = listed["models"].as_array().unwrap();
     assert!(!models.is_empty() && models.iter().all(|model| model["id"].is_string()));
     let remembered = daemon.ok("models", json!({}));
-    assert_eq!((&remembered["source"], &remembered["models"]), (&json!("cache"), &listed["models"]));
+    assert_eq!(
+        (&remembered["source"], &remembered["models"]),
+        (&json!("cache"), &listed["models"])
+    );
     assert_eq!(sandbox.stat("models_requests"), 1);
     assert_eq!(daemon.ok("models", json!({"refresh": true}))["source"], "upstream");
     // A token that the API no longer takes is renewed, once, and the question asked again.
@@ -176,7 +182,11 @@ fn models_come_from_the_vendor_then_from_memory_and_in_the_last_resort_from_the_
     let old = daemon.ok("models", json!({"refresh": true}));
     assert_eq!((&old["source"], &old["models"]), (&json!("cache"), &listed["models"]));
     daemon.ok("logout", json!({}));
-    assert_eq!(daemon.ok("models", json!({}))["source"], "builtin", "what one account saw is forgotten");
+    assert_eq!(
+        daemon.ok("models", json!({}))["source"],
+        "builtin",
+        "what one account saw is forgotten"
+    );
 }
 
 #[test]
@@ -196,7 +206,8 @@ fn a_reload_puts_a_good_file_in_force_and_a_bad_one_changes_nothing() {
     assert_eq!(daemon.token()["account"], "default");
     assert_eq!(daemon.ok("info", json!({}))["vendors"], json!(["openai", "sandbox"]));
 
-    let second = format!("{good}\n[vendors.second]\nkind = \"sandbox\"\nissuer = \"{}\"\n", sandbox.url());
+    let second =
+        format!("{good}\n[vendors.second]\nkind = \"sandbox\"\nissuer = \"{}\"\n", sandbox.url());
     daemon.write_config(&second);
     assert_eq!(daemon.ok("reload", json!({})), json!({}));
     assert_eq!(daemon.ok("info", json!({}))["vendors"], json!(["openai", "sandbox", "second"]));

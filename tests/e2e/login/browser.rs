@@ -32,7 +32,11 @@ fn the_address_asks_for_a_code_bound_to_this_login_and_says_honestly_who_asks() 
     assert!(redirect.starts_with("http://127.0.0.1:") && redirect.ends_with("/auth/callback"));
     assert!(parameter(&url, "code_verifier").is_none(), "the verifier travels with the code only");
     for name in ["state", "code_challenge"] {
-        assert_ne!(said(name), parameter(&other.authorize_url(), name).unwrap(), "{name} is reused");
+        assert_ne!(
+            said(name),
+            parameter(&other.authorize_url(), name).unwrap(),
+            "{name} is reused"
+        );
     }
     assert_eq!(complete(&sandbox, &one).status, 200);
     let honest = format!("valetkey/{}", env!("CARGO_PKG_VERSION"));
@@ -56,9 +60,13 @@ fn the_last_page_says_that_it_worked_once_it_has_and_neither_it_nor_its_address_
     assert_eq!(page.status, 200);
     assert_eq!(page.header("cache-control"), Some("no-store"));
     assert_eq!(page.header("referrer-policy"), Some("no-referrer"));
-    assert!(page.header("content-security-policy").is_some_and(|it| it.contains("default-src 'none'")));
+    assert!(
+        page.header("content-security-policy").is_some_and(|it| it.contains("default-src 'none'"))
+    );
     assert!(page.header("location").is_none() && page.header("set-cookie").is_none());
-    assert!(page.body.contains("You are signed in") && page.body.contains("color-scheme:light dark"));
+    assert!(
+        page.body.contains("You are signed in") && page.body.contains("color-scheme:light dark")
+    );
     let token = daemon.token()["access_token"].as_str().unwrap().to_owned();
     let kept = std::fs::read_to_string(daemon.credential("default")).unwrap();
     let refresh_token = kept.split('"').find(|word| word.starts_with("rt_")).unwrap();
@@ -125,7 +133,11 @@ fn a_refusal_is_told_in_the_issuers_words_and_shown_harmlessly() {
         &[("error", "server_error"), ("error_description", evil), ("state", &started.state())],
     ));
     assert_eq!(page.status, 400);
-    assert!(page.body.contains("&lt;script&gt;") && !page.body.contains("<script"), "{}", page.body);
+    assert!(
+        page.body.contains("&lt;script&gt;") && !page.body.contains("<script"),
+        "{}",
+        page.body
+    );
     let error = poll(&daemon, &started)["error"].clone();
     assert!(error["message"].as_str().unwrap().contains("server_error"), "{error}");
     assert_eq!(daemon.status()["state"], "signed_out");

@@ -30,7 +30,11 @@ const METHODS: [(&str, &str); 19] = [
 
 #[track_caller]
 fn is_error(error: &Value, code: i64, kind: &str) {
-    assert_eq!((error["code"].as_i64(), error["data"]["kind"].as_str()), (Some(code), Some(kind)), "{error}");
+    assert_eq!(
+        (error["code"].as_i64(), error["data"]["kind"].as_str()),
+        (Some(code), Some(kind)),
+        "{error}"
+    );
     let message = error["message"].as_str().unwrap();
     assert!(message.len() > 10 && !message.contains('\n'), "no sentence: {message:?}");
 }
@@ -57,7 +61,10 @@ fn parameters_go_by_name_and_never_by_place() {
         for list in [json!([]), json!(["sandbox"]), json!(["sandbox", "default"])] {
             let error = daemon.err(method, list.clone());
             is_error(&error, -32602, "invalid_params");
-            assert!(error["message"].as_str().unwrap().contains("name"), "{method} {list}: {error}");
+            assert!(
+                error["message"].as_str().unwrap().contains("name"),
+                "{method} {list}: {error}"
+            );
         }
     }
 }
@@ -133,7 +140,9 @@ fn an_issuer_that_breaks_at_the_start_of_a_login_is_quoted_without_its_secrets()
     let sandbox = Sandbox::start();
     let daemon = Daemon::of(&sandbox);
     let long = "x".repeat(20_000);
-    let body = format!("<html>\u{7}no entry for eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2lnbmF0dXJlMTIz {long}");
+    let body = format!(
+        "<html>\u{7}no entry for eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2lnbmF0dXJlMTIz {long}"
+    );
     sandbox.fault(json!({"on": "device_code", "status": 418, "body": body}));
     let error = daemon.err("login.start", json!({"method": "device", "consent": true}));
     is_error(&error, -32004, "upstream_error");

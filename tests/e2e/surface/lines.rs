@@ -73,7 +73,10 @@ fn a_call_can_be_cancelled_by_its_own_connection_only() {
     assert_eq!(answers[0]["id"], waiting);
     assert_eq!(answers[0]["error"]["code"], -32800);
     assert_eq!(answers[0]["error"]["data"]["kind"], "cancelled");
-    assert_eq!((&answers[1]["id"], &answers[1]["result"]), (&json!(cancelling), &json!({"cancelled": true})));
+    assert_eq!(
+        (&answers[1]["id"], &answers[1]["result"]),
+        (&json!(cancelling), &json!({"cancelled": true}))
+    );
     // The wait was cancelled, not the login.
     assert_eq!(daemon.ok("login.poll", params)["login"], "pending");
 }
