@@ -41,9 +41,22 @@ pub(super) fn bind(socket: &str) -> io::Result<Listener> {
     Ok(listener)
 }
 
+/// Removes a socket that nobody listens on any more. The instance lock is one for each data directory,
+/// so a daemon with another one may well be serving here.
 fn remove_stale(path: &Path) -> io::Result<()> {
     match std::fs::symlink_metadata(path) {
-        Ok(found) if found.file_type().is_socket() => std::fs::remove_file(path),
+        Ok(found) if found.file_type().is_socket() => {
+            match std::os::unix::net::UnixStream::connect(path) {
+                Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => {
+                    std::fs::remove_file(path)
+                }
+                Ok(_) => Err(io::Error::new(
+                    io::ErrorKind::AddrInUse,
+                    "another process is serving there; `--socket` takes another path",
+                )),
+                Err(e) => Err(e),
+            }
+        }
         Ok(_) => Err(io::Error::new(
             io::ErrorKind::AlreadyExists,
             "something that is no socket is in the way",

@@ -40,10 +40,15 @@ impl Daemon {
 
     #[track_caller]
     pub(crate) fn start(home: Home) -> Self {
-        let notify = UnixDatagram::bind(home.path().join("notify")).unwrap();
-        let mut daemon = Self { home, notify, child: None };
+        let mut daemon = Self::at(home);
         daemon.start_again();
         daemon
+    }
+
+    /// A home in which none runs yet.
+    pub(crate) fn at(home: Home) -> Self {
+        let notify = UnixDatagram::bind(home.path().join("notify")).unwrap();
+        Self { home, notify, child: None }
     }
 
     /// Starts it after [`Self::kill`] or [`Self::stop`].
