@@ -62,7 +62,7 @@ pub struct TokenParams {
 
 /// How a caller names the token it was refused with.
 #[derive(Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "`rejected` is a token or its generation")]
 pub enum Rejected {
     /// By its generation.
     Generation(u64),

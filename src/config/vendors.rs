@@ -78,8 +78,10 @@ fn vendor(name: &str, section: &Section<'_>) -> Result<Vendor, ConfigError> {
         .list("scopes", "a list of scopes such as [\"openid\"]", scope)?
         .unwrap_or(vendor.scopes);
     let expected = "at least one port from 1 to 65535, as [1455, 1457]";
+    // Any free port (0) is of use only where the issuer takes the callback on whichever it is.
+    let any = vendor.kind == VendorKind::Sandbox;
     let port = |item: &DeValue<'_>| {
-        integer(item).and_then(|n| u16::try_from(n).ok()).filter(|port| *port > 0)
+        integer(item).and_then(|n| u16::try_from(n).ok()).filter(|port| *port > 0 || any)
     };
     match section.list("callback_ports", expected, port)? {
         Some(ports) if ports.is_empty() => {

@@ -200,6 +200,10 @@ impl Owner {
             Message::Adopt { granted, reply } => {
                 let adopted = self.adopt(*granted, now).await;
                 self.publish();
+                if adopted.is_ok() {
+                    // Who waited for a refresh of the last login is served by this one.
+                    self.answer();
+                }
                 let _ = reply.send(adopted);
             }
             Message::Logout { revoke, reply } => self.logout(revoke, reply).await,
@@ -213,12 +217,13 @@ impl Owner {
         if self.save_at.is_some_and(|at| at <= now) {
             self.save_again(now).await;
         }
-        if self.flight.is_none() && self.obstacle(now).is_none() {
-            if self.refresh_at.is_some_and(|at| at <= now) {
-                self.ensure_flight(now, false);
-            } else if self.verify_at.is_some_and(|at| at <= now) {
-                self.check_held();
-            }
+        if self.obstacle(now).is_none() && self.refresh_at.is_some_and(|at| at <= now) {
+            self.ensure_flight(now, false);
+        }
+        // A check shows the issuer nothing, so it waits for no back-off.
+        if self.verify_at.is_some_and(|at| at <= now) && !self.quiet(self.parts.stop.is_cancelled())
+        {
+            self.check_held();
         }
         self.publish();
     }

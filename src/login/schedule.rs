@@ -151,7 +151,10 @@ mod tests {
         }
         assert_eq!(after_unknown(now, expires, UNKNOWN_ATTEMPTS), expires);
         assert_eq!(after_unknown(expires, expires, 1), expires);
-        assert_eq!(after_unknown(expires.plus(HOUR), expires, UNKNOWN_ATTEMPTS), expires.plus(HOUR));
+        assert_eq!(
+            after_unknown(expires.plus(HOUR), expires, UNKNOWN_ATTEMPTS),
+            expires.plus(HOUR)
+        );
     }
 
     #[test]

@@ -71,8 +71,8 @@ pub struct Jwks {
 #[derive(Debug, Default)]
 struct Cached {
     keys: Option<JwkSet>,
+    /// When they were fetched; a fetch that failed says nothing about which keys there are.
     fetched_at: Option<Timestamp>,
-    asked_at: Option<Timestamp>,
 }
 
 impl Jwks {
@@ -128,13 +128,12 @@ impl Jwks {
             if let Some(jwk) = known {
                 return Ok(jwk);
             }
-            if within(cached.asked_at, REFETCH) {
+            if within(cached.fetched_at, REFETCH) {
                 return Err(Disbelief::Bad(
                     "it is signed with a key that the issuer does not publish".into(),
                 ));
             }
         }
-        cached.asked_at = Some(now);
         let keys = self.fetch(wire).await?;
         let jwk = keys.find(kid).cloned();
         cached.fetched_at = Some(now);

@@ -1,6 +1,7 @@
 //! What an outcome means: keep, check, publish, answer, in that order, and both failure roads.
 
 use super::flight::{self, Check, Landing, Outcome};
+use super::tenure::source;
 use super::{Owner, blocking};
 use crate::clock::Timestamp;
 use crate::login::schedule;
@@ -103,7 +104,8 @@ impl Owner {
         self.generation = record.generation;
         self.failures = 0;
         self.unknowns = 0;
-        self.retry_at = None;
+        // However often somebody asks: an issuer's tokens may be dead on arrival.
+        self.retry_at = Some(now.plus(schedule::FLOOR));
         self.problem = None;
         self.save(record.clone(), room, now).await;
         tracing::info!(generation = record.generation, "refreshed");
@@ -117,10 +119,20 @@ impl Owner {
         }
     }
 
-    /// Begins the check of the candidate.
+    /// Begins the check of the candidate. One whose issuer the configuration no longer names can be
+    /// checked by nobody: it is held as it is.
     pub(super) fn check_candidate(&mut self, check: Check) {
-        if let (Some(record), Some(vendor)) = (&self.candidate, &self.parts.vendor) {
-            self.flight = Some(flight::check(vendor, record, check));
+        let Some(record) = self.candidate.take() else { return };
+        match self.parts.vendor.as_ref().filter(|vendor| source(vendor) == record.source) {
+            Some(vendor) => {
+                self.flight = Some(flight::check(vendor, &record, check));
+                self.candidate = Some(record);
+            }
+            None => {
+                self.verify_at = Some(self.parts.clock.now());
+                self.held = Some(self.hold(record));
+                self.plan();
+            }
         }
     }
 

@@ -20,15 +20,20 @@ impl Owner {
     /// When something is to be done without being asked.
     pub(super) fn wake_at(&self, stopping: bool) -> Option<Timestamp> {
         let now = self.parts.clock.now();
-        let quiet = stopping
-            || self.flight.is_some()
-            || self.parts.vendor.is_none()
-            || self.finality().is_some();
+        let quiet = self.quiet(stopping);
         let due = self.refresh_at.filter(|_| !quiet).map(|at| at.max(self.retry_at.unwrap_or(at)));
         let verify = self.verify_at.filter(|_| !quiet);
         // A token's death changes what is shown.
         let death = self.held.as_ref().map(|held| held.record.expires_at).filter(|at| *at > now);
         [due, verify, self.save_at, death].into_iter().flatten().min()
+    }
+
+    /// Whether the issuer is to be left alone until something else happens.
+    pub(super) fn quiet(&self, stopping: bool) -> bool {
+        stopping
+            || self.flight.is_some()
+            || self.parts.vendor.is_none()
+            || self.finality().is_some()
     }
 
     pub(super) fn publish(&self) {

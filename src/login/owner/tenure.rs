@@ -28,7 +28,8 @@ impl Owner {
         if granted.epoch != self.epoch {
             return Err(LoginError::Cancelled);
         }
-        let held_account = self.held.as_ref().and_then(|held| held.record.account_id.clone());
+        let held = self.held.as_ref().map(|held| &held.record).or(self.candidate.as_ref());
+        let held_account = held.and_then(|record| record.account_id.clone());
         match (held_account, &granted.identity.account_id) {
             (Some(held), Some(seen)) if held != *seen && !granted.replace => {
                 return Err(LoginError::AccountMismatch { held, seen: seen.clone() });
@@ -152,7 +153,7 @@ impl Owner {
         let Some(record) = record else { return self.plan() };
         self.epoch = self.epoch.max(record.epoch);
         self.generation = self.generation.max(record.generation);
-        if record.verified || self.parts.vendor.is_none() || self.flight.is_some() {
+        if record.verified || self.flight.is_some() {
             self.held = Some(self.hold(record));
         } else {
             // Saved, but the run that saved it ended before it was checked.
@@ -164,9 +165,10 @@ impl Owner {
 
     /// A refresh of the record just loaded was begun by an earlier run, which did not live to tell.
     pub(super) fn note_interruption(&mut self, interrupted: Option<Interrupted>, now: Timestamp) {
-        let (Some(interrupted), Some(held)) = (interrupted, &self.held) else { return };
+        let record = self.held.as_ref().map(|held| &held.record).or(self.candidate.as_ref());
+        let (Some(interrupted), Some(record)) = (interrupted, record) else { return };
         self.unknowns = interrupted.attempts;
-        self.retry_at = Some(schedule::after_unknown(now, held.record.expires_at, self.unknowns));
+        self.retry_at = Some(schedule::after_unknown(now, record.expires_at, self.unknowns));
         self.problem = Some(Problem {
             reason: "outcome_unknown".into(),
             message: "a refresh was cut off; the held token is lent while it lives".into(),
@@ -214,7 +216,7 @@ pub(super) fn foreign(record: &Record, vendor: Option<&OpenAi>, now: Timestamp) 
 }
 
 /// What is kept of a grant's origin.
-fn source(vendor: &OpenAi) -> Source {
+pub(super) fn source(vendor: &OpenAi) -> Source {
     let Origin { issuer, token_endpoint, client_id } = vendor.origin();
     Source { issuer, token_endpoint, client_id }
 }

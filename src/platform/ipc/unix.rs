@@ -41,17 +41,20 @@ pub(super) fn bind(socket: &str) -> io::Result<Listener> {
     Ok(listener)
 }
 
-/// Removes what a daemon that was killed has left. Our own lock says that none serves our data
-/// directory; one with another may still serve this very socket, and is not to be displaced.
+/// Removes a socket that nobody listens on any more. The instance lock is one for each data directory,
+/// so a daemon with another one may well be serving here.
 fn remove_stale(path: &Path) -> io::Result<()> {
     match std::fs::symlink_metadata(path) {
         Ok(found) if found.file_type().is_socket() => {
             match std::os::unix::net::UnixStream::connect(path) {
+                Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => {
+                    std::fs::remove_file(path)
+                }
                 Ok(_) => Err(io::Error::new(
                     io::ErrorKind::AddrInUse,
-                    "another daemon, with another data directory, answers there",
+                    "another process is serving there; `--socket` takes another path",
                 )),
-                Err(_) => std::fs::remove_file(path),
+                Err(e) => Err(e),
             }
         }
         Ok(_) => Err(io::Error::new(
