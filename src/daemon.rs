@@ -130,8 +130,8 @@ async fn run(
         .await
         .map_err(OpenError::from)?;
     let socket = config.daemon.socket.clone().unwrap_or_else(|| paths.socket.clone());
-    let listener =
-        listen(&socket).map_err(|source| ServeError::Listen { socket: socket.clone(), source })?;
+    let listener = Listener::open(&socket)
+        .map_err(|source| ServeError::Listen { socket: socket.clone(), source })?;
     let (reload, mut reloads) = mpsc::channel(RELOADS);
     let about = About { started_at: clock.now(), socket: socket.clone() };
     let surface =
@@ -180,15 +180,6 @@ async fn run(
     let ended = logins.ended().await.map_err(ServeError::Unsaved);
     audit.flush().await;
     if lost { Err(ServeError::OwnerLost) } else { ended }
-}
-
-/// The socket that the service manager hands over, or else one of our own.
-fn listen(socket: &str) -> io::Result<Listener> {
-    #[cfg(target_os = "linux")]
-    if let Some(inherited) = service::inherited_socket()? {
-        return Listener::inherited(inherited);
-    }
-    Listener::bind(socket)
 }
 
 /// What a reload puts in force.
