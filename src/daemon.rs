@@ -83,7 +83,11 @@ impl ServeError {
     /// Whether somebody else does the work already, so that starting again would be of no use.
     #[must_use]
     pub fn is_already_running(&self) -> bool {
-        matches!(self, Self::Store(OpenError::Held { .. }))
+        match self {
+            Self::Store(OpenError::Held { .. }) => true,
+            Self::Listen { source, .. } => source.kind() == io::ErrorKind::AddrInUse,
+            _ => false,
+        }
     }
 }
 
@@ -130,8 +134,8 @@ async fn run(
         .await
         .map_err(OpenError::from)?;
     let socket = config.daemon.socket.clone().unwrap_or_else(|| paths.socket.clone());
-    let listener = Listener::open(&socket)
-        .map_err(|source| ServeError::Listen { socket: socket.clone(), source })?;
+    let listener =
+        listen(&socket).map_err(|source| ServeError::Listen { socket: socket.clone(), source })?;
     let (reload, mut reloads) = mpsc::channel(RELOADS);
     let about = About { started_at: clock.now(), socket: socket.clone() };
     let surface =
@@ -180,6 +184,14 @@ async fn run(
     let ended = logins.ended().await.map_err(ServeError::Unsaved);
     audit.flush().await;
     if lost { Err(ServeError::OwnerLost) } else { ended }
+}
+
+/// The socket that the service manager hands over, or else one of our own.
+fn listen(socket: &str) -> io::Result<Listener> {
+    if let Some(inherited) = service::inherited_listener()? {
+        return Ok(inherited);
+    }
+    Listener::bind(socket)
 }
 
 /// What a reload puts in force.

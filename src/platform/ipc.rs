@@ -48,21 +48,9 @@ pub struct Credentials {
 pub struct Listener(system::Listener);
 
 impl Listener {
-    /// The socket that the service manager hands over, or else one of our own as by [`Self::bind`].
-    ///
-    /// # Errors
-    /// As [`Self::bind`], and where what was handed over is no listening socket.
-    pub fn open(socket: &str) -> io::Result<Self> {
-        #[cfg(target_os = "linux")]
-        if let Some(inherited) = super::service::inherited_socket()? {
-            return Self::inherited(inherited);
-        }
-        Self::bind(socket)
-    }
-
     /// Listens at `socket`: a path on Unix, a pipe's name on Windows. Folders that are missing are
     /// made for the owner alone, and so is the socket. A socket left behind by an earlier process is
-    /// replaced, one that is being served is not.
+    /// replaced, so the caller must hold whatever lock says that there is no other daemon.
     ///
     /// # Errors
     /// With the path, and for a path that is too long with what to do.
