@@ -190,7 +190,9 @@ impl Pending {
         let ended = progress.wait_for(|progress| progress.login != LoginProgress::Pending);
         // Every login ends within its life, so waiting without a bound of one's own ends too.
         let _ = tokio::time::timeout(timeout.unwrap_or(DEVICE_LIFE * 2), ended).await;
-        self.poll(id)
+        // Not looked up again: who waited for an end learns of it, though the handle ends with it.
+        let progress = entry.progress.borrow().clone();
+        Ok((entry.aim.login.clone(), progress))
     }
 
     /// Takes the address of a browser's last page, for a browser on another machine.
