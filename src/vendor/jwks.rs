@@ -43,6 +43,9 @@ pub enum Disbelief {
     /// The keys cannot be had just now: nothing is known about the token.
     #[error("the issuer's signing keys are out of reach: {0}")]
     KeysUnreachable(String),
+    /// The token is the issuer's, but its time is over.
+    #[error("the token has ended already")]
+    Ended,
     /// The token is not what it should be.
     #[error("the token cannot be believed: {0}")]
     Bad(String),
@@ -167,7 +170,7 @@ fn check(claims: &Claims, expected: &Expected<'_>, now: Timestamp) -> Result<(),
     }
     match time("exp") {
         None => return bad("it does not say when it ends".into()),
-        Some(exp) if exp.plus(LEEWAY) < issuers_now => return bad("it has ended already".into()),
+        Some(exp) if exp.plus(LEEWAY) < issuers_now => return Err(Disbelief::Ended),
         Some(_) => {}
     }
     if time("nbf").is_some_and(|nbf| nbf > issuers_now.plus(LEEWAY)) {

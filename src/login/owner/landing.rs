@@ -102,9 +102,7 @@ impl Owner {
         let record = renew(&held.record, grant, self.generation + 1, now);
         // From here on the old refresh token is dead and this is the login, saved or not.
         self.generation = record.generation;
-        self.failures = 0;
         self.unknowns = 0;
-        // However often somebody asks: an issuer's tokens may be dead on arrival.
         self.retry_at = Some(now.plus(schedule::FLOOR));
         self.problem = None;
         self.save(record.clone(), room, now).await;
@@ -114,6 +112,7 @@ impl Owner {
             self.check_candidate(check);
         } else {
             // The issuer kept the access token: asking again soon would bring nothing new.
+            self.failures = 0;
             self.retry_at = Some(schedule::after_unknown(now, record.expires_at, 1));
             self.held = Some(self.hold(record));
         }
@@ -161,8 +160,7 @@ impl Owner {
                 None => {
                     believe(&mut record, identity, check);
                     let unsaved = self.save_at.is_some();
-                    self.held = Some(self.hold(record.clone()));
-                    self.plan();
+                    self.hold_checked(record.clone(), now);
                     if !unsaved {
                         self.save(record, None, now).await;
                     }
@@ -171,12 +169,29 @@ impl Owner {
             Err(Disbelief::KeysUnreachable(why)) => {
                 tracing::warn!(%why, "the token is lent unchecked, for the account known before");
                 self.verify_at = Some(now.plus(CHECK_AGAIN));
-                self.held = Some(self.hold(record));
-                self.plan();
+                self.hold_checked(record, now);
+            }
+            Err(Disbelief::Ended) => {
+                // A suspended machine, or an issuer whose tokens are dead on arrival.
+                record.expires_at = record.expires_at.min(now);
+                self.hold_checked(record, now);
             }
             Err(Disbelief::Bad(why)) => {
                 self.quarantine(record, "unbelievable_token", why, now).await
             }
+        }
+    }
+
+    /// Holds what was looked at. A token that is dead by now must not make us ask in a loop.
+    fn hold_checked(&mut self, record: Record, now: Timestamp) {
+        let dead = record.expires_at <= now;
+        self.held = Some(self.hold(record));
+        self.plan();
+        if dead {
+            let message = "the issuer's token had ended before it could be lent".to_owned();
+            self.wait_and_retry("dead_on_arrival", message, None, now);
+        } else {
+            self.failures = 0;
         }
     }
 

@@ -51,6 +51,9 @@ impl Pending {
             match identified.await {
                 Ok(identity) => break identity,
                 Err(Disbelief::Bad(why)) => return Err(LoginError::Unbelievable(why)),
+                Err(ended @ Disbelief::Ended) => {
+                    return Err(LoginError::Unbelievable(ended.to_string()));
+                }
                 Err(Disbelief::KeysUnreachable(why)) => {
                     tracing::warn!(%why, "a sign-in waits for the issuer's keys");
                     let again = self.inner.clock.now().plus(KEYS_AGAIN);
