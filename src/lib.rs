@@ -41,10 +41,11 @@
 //! | [`relay`] | what passes through to the API without the token leaving | clock, login, vendor |
 //! | [`http`] | the HTTP dialect of the socket: refused with 501 so far | platform |
 //! | [`rpc`] | how bytes become calls, and calls become answers | secret, clock, platform, access, login, relay, http |
-//! | [`daemon`] | in which order everything begins and ends | all but cli |
-//! | [`cli`] | what a person types and sees | clock, config, platform, rpc, the sandbox; daemon in `serve` only |
+//! | [`daemon`] | in which order everything begins and ends | clock, config, platform, telemetry, store, login, access, rpc |
+//! | [`cli`] | what a person types and sees | clock, config, platform, vendor, rpc, daemon |
 //!
-//! A test holds this table against the code.
+//! A test reads this table and holds the code to it; `cli` enters the daemon in `serve` only, and of the
+//! vendors nothing but the sandbox.
 //!
 //! # What holds everywhere
 //!
