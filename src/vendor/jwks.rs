@@ -76,6 +76,8 @@ struct Cached {
     keys: Option<JwkSet>,
     /// When they were fetched; a fetch that failed says nothing about which keys there are.
     fetched_at: Option<Timestamp>,
+    /// When they were last fetched for the sake of a key id that was not among them.
+    refetched_at: Option<Timestamp>,
 }
 
 impl Jwks {
@@ -127,19 +129,23 @@ impl Jwks {
         let within =
             |at: Option<Timestamp>, span| at.is_some_and(|at| at <= now && now.since(at) < span);
         let known = cached.keys.as_ref().and_then(|keys| keys.find(kid)).cloned();
-        if within(cached.fetched_at, FRESH) {
-            if let Some(jwk) = known {
-                return Ok(jwk);
-            }
-            if within(cached.fetched_at, REFETCH) {
-                return Err(Disbelief::Bad(
-                    "it is signed with a key that the issuer does not publish".into(),
-                ));
-            }
+        let fresh = within(cached.fetched_at, FRESH);
+        if fresh && let Some(jwk) = known {
+            return Ok(jwk);
+        }
+        if fresh && within(cached.refetched_at, REFETCH) {
+            // The issuer may have changed its keys since: no verdict without another look.
+            return Err(Disbelief::KeysUnreachable(
+                "its key is not among those fetched a moment ago; they are fetched again soon"
+                    .into(),
+            ));
         }
         let keys = self.fetch(wire).await?;
         let jwk = keys.find(kid).cloned();
         cached.fetched_at = Some(now);
+        if fresh {
+            cached.refetched_at = Some(now);
+        }
         cached.keys = Some(keys);
         jwk.ok_or_else(|| {
             Disbelief::Bad("it is signed with a key that the issuer does not publish".into())

@@ -229,7 +229,7 @@ async fn until(login: &Login, holds: impl Fn(&Status) -> bool) -> Status {
     }
 }
 
-/// Waits until the owner holds the token of this generation and has checked it.
+/// Waits until the owner holds the token of this generation.
 async fn until_generation(login: &Login, generation: u64) -> Arc<Lent> {
     let mut published = login.watch();
     let waiting = published
@@ -240,6 +240,16 @@ async fn until_generation(login: &Login, generation: u64) -> Arc<Lent> {
     };
     assert_eq!(lent.generation, generation);
     lent
+}
+
+/// Waits until the token on the disk has been checked.
+async fn checked(house: &House, open: &Open) {
+    let looking = async {
+        while !open.record(house).verified {
+            tokio::time::sleep(SLICE).await;
+        }
+    };
+    tokio::time::timeout(LONG, looking).await.expect("it is checked");
 }
 
 /// So many callers at once; what each got.

@@ -75,12 +75,7 @@ async fn keys_out_of_reach_keep_nobody_waiting_and_are_asked_for_again() {
     assert!(!open.record(&house).verified);
     house.clear_faults().await;
     house.jump(MINUTE);
-    let checked = || async {
-        while !open.record(&house).verified {
-            tokio::time::sleep(SLICE).await
-        }
-    };
-    tokio::time::timeout(LONG, checked()).await.expect("it is checked");
+    checked(&house, &open).await;
     assert_eq!(house.asked().await, 1);
     assert_eq!(open.login.lend(USUAL).await.unwrap().generation, 2);
 }
@@ -94,6 +89,19 @@ async fn keys_out_of_reach_are_no_reason_to_disbelieve_the_next_token() {
 }
 
 #[tokio::test]
+async fn an_issuer_that_changes_its_keys_again_and_again_costs_no_login() {
+    let (house, open) = House::signed_in(HOUR).await;
+    for generation in 1..=5 {
+        house.lever("rotate_keys", json!({"keep": false})).await;
+        let lent = open.login.reject(generation, USUAL).await.unwrap();
+        assert_eq!((lent.generation, open.login.status().state), (generation + 1, State::Active));
+    }
+    assert!(house.stat("jwks_requests").await <= 3, "an unknown key is looked for once a minute");
+    house.jump(MINUTE + SECOND);
+    checked(&house, &open).await;
+}
+
+#[tokio::test]
 async fn a_token_is_checked_again_although_refreshing_has_to_wait() {
     let (house, open) = unchecked().await;
     house.fault(json!({"on": "refresh", "status": 503, "headers": {"retry-after": "1800"}})).await;
@@ -103,12 +111,7 @@ async fn a_token_is_checked_again_although_refreshing_has_to_wait() {
     house.wait(&format!("on=jwks&answered={}", before + 1)).await;
     house.clear_faults().await;
     house.jump(MINUTE + SECOND);
-    let checked = || async {
-        while !open.record(&house).verified {
-            tokio::time::sleep(SLICE).await
-        }
-    };
-    tokio::time::timeout(LONG, checked()).await.expect("it is checked");
+    checked(&house, &open).await;
     assert_eq!(house.asked().await, 2);
 }
 
