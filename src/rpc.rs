@@ -7,12 +7,11 @@
 pub mod client;
 pub mod codec;
 pub mod connection;
+mod discreet;
 pub mod dispatch;
 pub mod error;
 pub mod message;
 pub mod server;
-
-use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -70,15 +69,6 @@ pub enum Rejected {
     Token(String),
 }
 
-impl fmt::Debug for Rejected {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Generation(generation) => f.debug_tuple("Generation").field(generation).finish(),
-            Self::Token(_) => f.write_str("Token(..)"),
-        }
-    }
-}
-
 /// Result of `token`, as the command line reads it. The daemon writes it from [`crate::login::Lent`].
 #[derive(Deserialize)]
 pub struct TokenResult {
@@ -92,17 +82,6 @@ pub struct TokenResult {
     pub generation: u64,
     /// The headers that the vendor's API wants, `Authorization` included.
     pub headers: std::collections::BTreeMap<String, String>,
-}
-
-/// Without the headers: one of them is the token again.
-impl fmt::Debug for TokenResult {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TokenResult")
-            .field("expires_at", &self.expires_at)
-            .field("expires_in", &self.expires_in)
-            .field("generation", &self.generation)
-            .finish_non_exhaustive()
-    }
 }
 
 /// Parameters of `login.start`.
@@ -187,13 +166,6 @@ pub struct LoginComplete {
     pub login_id: String,
     /// The address of the browser's last page.
     pub redirect_url: String,
-}
-
-/// Without the address: an authorization code stands in it.
-impl fmt::Debug for LoginComplete {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LoginComplete").field("login_id", &self.login_id).finish_non_exhaustive()
-    }
 }
 
 /// Result of `login.poll`, `login.wait`, `login.complete` and `login.cancel`.
@@ -324,28 +296,4 @@ pub struct Info {
     pub http: Option<String>,
     /// The configured vendors' names.
     pub vendors: Vec<String>,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_debug_output_holds_what_is_lent_or_pasted() {
-        let lent: TokenResult = serde_json::from_value(serde_json::json!({
-            "access_token": "at-canary", "expires_at": 1, "expires_in": 2, "generation": 3,
-            "headers": {"Authorization": "Bearer at-canary"},
-        }))
-        .expect("a token");
-        let rejected = TokenParams {
-            rejected: Some(Rejected::Token("at-canary".into())),
-            ..TokenParams::default()
-        };
-        let pasted = LoginComplete {
-            login_id: "id".into(),
-            redirect_url: "http://localhost:1455/auth/callback?code=canary".into(),
-        };
-        let shown = format!("{lent:?} {rejected:?} {pasted:?}");
-        assert!(!shown.contains("canary") && shown.contains("generation: 3"), "{shown}");
-    }
 }

@@ -38,7 +38,7 @@ pub(super) fn run() -> Done {
 fn story() -> Done {
     let began = Instant::now();
     say(format_args!(
-        "\n{STRONG}valetkey demo{STRONG:#}  {FAINT}real processes in a private folder; each line was checked as it happened{FAINT:#}\n"
+        "\n{STRONG}valetkey demo{STRONG:#}  {FAINT}real processes in a private folder; each line was checked{FAINT:#}\n"
     ))?;
     let mut demo = Demo { stage: Stage::set()?, checks: 0 };
     demo.start()?;

@@ -200,7 +200,7 @@ impl Demo {
         waiting.finish_and_clear();
         told(
             "Signed out",
-            "the vendor revoked the login, the API refuses the old token, and no file holds it",
+            "the vendor revoked it, the API refuses the old token, and no file holds it",
         )
     }
 
