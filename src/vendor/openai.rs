@@ -341,7 +341,9 @@ end user and that your use stays within OpenAI's Terms of Use (https://openai.co
 valetkey is not made or endorsed by OpenAI; it keeps the login on this machine and lends it to programs that run \
 as you. Continuing means accepting.";
 
-fn classify(answer: &Answer) -> Refreshed {
+/// What an answer to a refresh means. Pure; nothing else decides whether a login is given up.
+#[must_use]
+pub fn classify(answer: &Answer) -> Refreshed {
     let message = answer.describe();
     let retry_after = answer.retry_after;
     if answer.status.is_success() {
@@ -459,6 +461,7 @@ mod tests {
             (200, "{}", "unknown"),
             (200, "<html>sign in to the wifi</html>", "unknown"),
             (200, r#"{"access_token":"#, "unknown"),
+            (200, r#"["at","rt","it",3600]"#, "unknown"),
             (400, r#"{"error":"invalid_grant"}"#, "refused"),
             (401, r#"{"error":{"code":"refresh_token_reused"}}"#, "refused"),
             (503, r#"{"error":{"code":"REFRESH_TOKEN_INVALIDATED"}}"#, "refused"),
