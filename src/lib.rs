@@ -79,7 +79,8 @@
 //! | reqwest (rustls, platform roots) | issuer and API | native-tls: a second TLS stack to link |
 //! | axum | the callback page and the sandbox; the HTTP dialect later | tiny_http, warp |
 //! | http-body, httpdate | the sandbox's cut-off bodies; `Date` and `Retry-After` (both already below axum) | own parsers |
-//! | jsonwebtoken, aws-lc-rs | signatures, SHA-256, randomness, comparison: one crypto library | `rust_crypto`: 53 more crates, RUSTSEC-2023-0071 |
+//! | jsonwebtoken, aws-lc-rs | signatures, SHA-256, comparison: one crypto library | `rust_crypto`: 53 more crates, RUSTSEC-2023-0071 |
+//! | getrandom | randomness from the system (already below tempfile) | aws-lc's own generator: 30 ms of entropy at the first use |
 //! | base64 | PKCE and handles | – |
 //! | secrecy | strings that wipe themselves | an own wrapper |
 //! | tempfile | files that replace others whole | atomic-write-file: fewer users |

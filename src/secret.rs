@@ -69,6 +69,9 @@ pub fn same(left: &[u8], right: &[u8]) -> bool {
     aws_lc_rs::constant_time::verify_slices_are_equal(left, right).is_ok()
 }
 
+// The crypto library has a generator too, but seeds itself with tens of milliseconds of measured jitter:
+// ten times what the daemon takes to start.
+
 /// `bytes` random bytes from the operating system's generator, as unpadded base64url.
 ///
 /// # Panics
@@ -77,7 +80,7 @@ pub fn same(left: &[u8], right: &[u8]) -> bool {
 pub fn random_base64url(bytes: usize) -> String {
     use base64::Engine as _;
     let mut buffer = vec![0_u8; bytes];
-    aws_lc_rs::rand::fill(&mut buffer).expect("the system's random generator works");
+    getrandom::fill(&mut buffer).expect("the system's random generator works");
     base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(buffer)
 }
 
@@ -88,7 +91,7 @@ pub fn random_base64url(bytes: usize) -> String {
 #[must_use]
 pub fn random_unit() -> f64 {
     let mut bytes = [0_u8; 4];
-    aws_lc_rs::rand::fill(&mut bytes).expect("the system's random generator works");
+    getrandom::fill(&mut bytes).expect("the system's random generator works");
     f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX)
 }
 

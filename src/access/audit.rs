@@ -10,9 +10,10 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::clock::{Clock, Timestamp};
 use files::Files;
@@ -22,6 +23,10 @@ const QUEUE_ENTRIES: usize = 4096;
 
 /// Entries written at once.
 const BATCH_ENTRIES: usize = 512;
+
+/// How long entries gather before they are written, so that a client that connects for each call costs
+/// a thread's wake-up ten times a second and not each time. A killed daemon loses what gathered.
+const GATHER: Duration = Duration::from_millis(100);
 
 /// Entries that one look at the trail gives at most.
 const MAX_TAIL: usize = 10_000;
@@ -69,6 +74,8 @@ pub struct ClientId {
 #[derive(Clone, Debug)]
 pub struct Audit {
     queue: mpsc::Sender<Job>,
+    /// There is no time to gather more.
+    hurry: Arc<Notify>,
     lost: Arc<AtomicU64>,
     dir: Arc<Path>,
 }
@@ -92,9 +99,9 @@ impl Audit {
     pub fn open(dir: &Path, clock: Clock) -> io::Result<Self> {
         let files = Files::open(dir)?;
         let (queue, jobs) = mpsc::channel(QUEUE_ENTRIES);
-        let lost = Arc::new(AtomicU64::new(0));
-        tokio::spawn(write(jobs, files, lost.clone(), clock));
-        Ok(Self { queue, lost, dir: dir.into() })
+        let (lost, hurry) = (Arc::new(AtomicU64::new(0)), Arc::new(Notify::new()));
+        tokio::spawn(write(jobs, hurry.clone(), files, lost.clone(), clock));
+        Ok(Self { queue, hurry, lost, dir: dir.into() })
     }
 
     /// Adds an entry. Never waits and never fails: where the queue is full the entry is lost, and the
@@ -103,12 +110,16 @@ impl Audit {
         if self.queue.try_send(Job::Write(Box::new(entry))).is_err() {
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
+        if self.queue.capacity() == QUEUE_ENTRIES / 2 {
+            self.hurry.notify_one();
+        }
     }
 
     /// Waits until everything recorded so far is with the operating system (or is lost).
     pub async fn flush(&self) {
         let (done, written) = oneshot::channel();
         if self.queue.send(Job::Flush(done)).await.is_ok() {
+            self.hurry.notify_one();
             // An error means that the writing task is gone, and everything with it.
             let _ = written.await;
         }
@@ -130,31 +141,26 @@ impl Audit {
 /// Writes what gathers in the queue, in batches, until all handles are gone.
 async fn write(
     mut jobs: mpsc::Receiver<Job>,
+    hurry: Arc<Notify>,
     mut files: Files,
     lost: Arc<AtomicU64>,
     clock: Clock,
 ) {
-    let mut gathered = Vec::new();
     let mut failing = false;
-    while jobs.recv_many(&mut gathered, BATCH_ENTRIES).await > 0 {
-        let (mut lines, mut entries, mut waiting) = (Vec::new(), 0, Vec::new());
-        let missing = lost.swap(0, Ordering::Relaxed);
+    while let Some(first) = jobs.recv().await {
+        if jobs.len() < BATCH_ENTRIES {
+            // A hurry that is over by now costs a small batch.
+            let _ = tokio::time::timeout(GATHER, hurry.notified()).await;
+        }
+        let (mut entries, waiting) = gathered(first, &mut jobs);
+        let (missing, count) = (lost.swap(0, Ordering::Relaxed), entries.len() as u64);
         if missing > 0 {
             tracing::warn!(entries = missing, "audit entries were lost");
-            append(&mut lines, &gap(clock.now(), missing));
+            entries.insert(0, Box::new(gap(clock.now(), missing)));
         }
-        for job in gathered.drain(..) {
-            match job {
-                Job::Write(entry) => {
-                    append(&mut lines, &entry);
-                    entries += 1;
-                }
-                Job::Flush(done) => waiting.push(done),
-            }
-        }
-        if !lines.is_empty() {
+        if !entries.is_empty() {
             let writing = tokio::task::spawn_blocking(move || {
-                let outcome = files.append(&lines);
+                let outcome = files.append(&lines(&entries));
                 (files, outcome)
             });
             // The runtime is shutting down: nothing more can be written.
@@ -163,7 +169,7 @@ async fn write(
             };
             files = returned;
             if let Err(e) = &outcome {
-                lost.fetch_add(missing + entries, Ordering::Relaxed);
+                lost.fetch_add(missing + count, Ordering::Relaxed);
                 if !failing {
                     tracing::warn!(error = %e, "the audit trail cannot be written");
                 }
@@ -177,10 +183,31 @@ async fn write(
     }
 }
 
-fn append(lines: &mut Vec<u8>, entry: &Entry) {
-    serde_json::to_writer(&mut *lines, entry)
-        .expect("an entry is strings and numbers, and a Vec takes them all");
-    lines.push(b'\n');
+/// A batch from the front of the queue: entries, and those who wait until they are written.
+fn gathered(
+    first: Job,
+    jobs: &mut mpsc::Receiver<Job>,
+) -> (Vec<Box<Entry>>, Vec<oneshot::Sender<()>>) {
+    let (mut entries, mut waiting) = (Vec::new(), Vec::new());
+    let mut next = Some(first);
+    while let Some(job) = next {
+        match job {
+            Job::Write(entry) => entries.push(entry),
+            Job::Flush(done) => waiting.push(done),
+        }
+        next = if entries.len() < BATCH_ENTRIES { jobs.try_recv().ok() } else { None };
+    }
+    (entries, waiting)
+}
+
+fn lines(entries: &[Box<Entry>]) -> Vec<u8> {
+    let mut lines = Vec::new();
+    for entry in entries {
+        serde_json::to_writer(&mut lines, entry)
+            .expect("an entry is strings and numbers, and a Vec takes them all");
+        lines.push(b'\n');
+    }
+    lines
 }
 
 /// What stands in the trail in place of entries that were lost.
@@ -253,7 +280,13 @@ mod tests {
         let (queue, jobs) = mpsc::channel(8);
         let failing = Audit { queue, ..audit.clone() };
         let files = Files::broken(&kept);
-        tokio::spawn(write(jobs, files, failing.lost.clone(), Clock::System));
+        tokio::spawn(write(
+            jobs,
+            failing.hurry.clone(),
+            files,
+            failing.lost.clone(),
+            Clock::System,
+        ));
         failing.record(entry(1));
         failing.record(entry(2));
         failing.flush().await;

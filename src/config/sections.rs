@@ -174,7 +174,8 @@ fn log(top: &Section<'_>) -> Result<Log, ConfigError> {
     let Some(section) = top.section("log", &["level", "keep_days"])? else {
         return Ok(default);
     };
-    let level = |text: &str| tracing_subscriber::EnvFilter::try_new(text).ok().and(not_empty(text));
+    let level =
+        |text: &str| text.parse::<tracing_subscriber::filter::Targets>().ok().and(not_empty(text));
     let expected = "error, warn, info, debug, trace, or a filter such as \"valetkey::login=debug\"";
     Ok(Log {
         level: section.text("level", expected, level)?.unwrap_or(default.level),

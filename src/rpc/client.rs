@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, to_raw_value};
 
 use super::codec::{Lines, Next};
 use super::error::RpcError;
@@ -94,8 +94,9 @@ impl Client {
         method: &str,
         params: &P,
     ) -> Result<R, CallError> {
+        let params = to_raw_value(params).map_err(|e| CallError::Garbled(e.to_string()))?;
         let mut line = Vec::new();
-        let result = self.exchange(method, params, &mut line, &mut |_, _| {})?;
+        let result = self.exchange(method, &params, &mut line, &mut |_, _| {})?;
         serde_json::from_str(result.get()).map_err(|e| CallError::Garbled(e.to_string()))
     }
 
@@ -111,7 +112,7 @@ impl Client {
         on_notification: &mut dyn FnMut(&str, &RawValue),
     ) -> Result<Box<RawValue>, CallError> {
         let mut line = Vec::new();
-        self.exchange(method, &params, &mut line, on_notification).map(ToOwned::to_owned)
+        self.exchange(method, params, &mut line, on_notification).map(ToOwned::to_owned)
     }
 
     /// Waits for the next notification, for instance after `subscribe`.
@@ -132,16 +133,17 @@ impl Client {
         }
     }
 
+    /// Not generic: each type of parameters would bring a copy of all this.
     fn exchange<'a>(
         &mut self,
         method: &str,
-        params: &impl Serialize,
+        params: &RawValue,
         line: &'a mut Vec<u8>,
         on_notification: &mut dyn FnMut(&str, &RawValue),
     ) -> Result<&'a RawValue, CallError> {
         self.last_id += 1;
         let id = self.last_id;
-        message::write_call(line, Some(id), method, params)
+        message::write_call(line, Some(id), method, &params)
             .map_err(|e| CallError::Garbled(e.to_string()))?;
         line.push(b'\n');
         let deadline = self.timeout.map(|timeout| Instant::now() + timeout);

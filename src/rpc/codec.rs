@@ -74,8 +74,7 @@ impl Lines {
     )]
     pub fn next(&mut self) -> Next<'_> {
         loop {
-            let Some(length) = self.bytes[self.scanned..].iter().position(|byte| *byte == b'\n')
-            else {
+            let Some(length) = memchr::memchr(b'\n', &self.bytes[self.scanned..]) else {
                 self.scanned = self.bytes.len();
                 if self.skipping {
                     self.start = self.scanned;

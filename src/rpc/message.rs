@@ -95,6 +95,9 @@ pub fn parse(line: &[u8]) -> Result<Message<'_>, RpcError> {
             format!("The line is not UTF-8 (at byte {}).", e.valid_up_to()),
         )
     })?;
+    if let Some(call) = usual(text) {
+        return Ok(Message::Single(Ok(call)));
+    }
     if text.trim_ascii_start().starts_with('[') {
         return batch(text).map(Message::Batch);
     }
@@ -114,6 +117,26 @@ pub fn call(element: &RawValue) -> Result<Call<'_>, Invalid<'_>> {
         Ok(members) => judge(&members),
         Err(error) => Err(Invalid { id: None, error }),
     }
+}
+
+/// The call in a line written as nearly every client writes it: the members in their usual order, no
+/// white space between them, a plain number for an id. Looking for just that costs a third of taking
+/// any envelope apart; whatever differs in the least goes the long way and comes to the same.
+fn usual(text: &str) -> Option<Call<'_>> {
+    let rest = text.strip_prefix(r#"{"jsonrpc":"2.0","id":"#)?;
+    let (id, rest) = rest.split_once(',')?;
+    let plain = !id.starts_with('0') && id.bytes().all(|byte| byte.is_ascii_digit());
+    let rest = rest.strip_prefix(r#""method":""#)?;
+    let (method, rest) = rest.split_once('"')?;
+    if !plain || !method.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'.') {
+        return None;
+    }
+    let params = rest.strip_prefix(r#","params":"#)?.strip_suffix('}')?;
+    if !params.starts_with('{') {
+        return None;
+    }
+    let (id, params) = (serde_json::from_str(id).ok()?, serde_json::from_str(params).ok()?);
+    Some(Call { id: Some(id), method: Cow::Borrowed(method), params: Some(params) })
 }
 
 fn members(text: &str) -> Result<Members<'_>, RpcError> {

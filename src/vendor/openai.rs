@@ -21,7 +21,8 @@ use super::{Device, DevicePoll, Grant, Identity, Origin, Refreshed, VendorError}
 use crate::clock::Clock;
 use crate::config;
 use crate::secret::{AccessToken, IdToken, RefreshToken, Secret};
-use refresh::{TokenAnswer, classify, error_code, grant};
+pub use refresh::classify;
+use refresh::{TokenAnswer, error_code, grant};
 
 /// Seconds between device polls where the issuer names none, and the span believed (RFC 8628 section 3.5).
 const DEVICE_INTERVAL: (u64, u64, u64) = (5, 1, 60);

@@ -139,9 +139,11 @@ impl Wire {
 }
 
 impl Answer {
-    /// The body as JSON of this shape.
+    /// The body as a JSON object of this shape. A list that happens to hold the members in order, which
+    /// serde would take as well, is no answer of any vendor.
     pub fn json<T: serde::de::DeserializeOwned>(&self) -> Option<T> {
-        serde_json::from_slice(&self.body).ok()
+        let object = self.body.trim_ascii_start().starts_with(b"{");
+        object.then(|| serde_json::from_slice(&self.body).ok()).flatten()
     }
 
     /// The answer in words for a person: status and redacted body.

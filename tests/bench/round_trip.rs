@@ -1,66 +1,105 @@
-//! A call over a held connection beside a bare echo of the same sizes on the same runtime, in one
-//! run: only the ratio of the two says something about this program rather than about the machine.
+//! Borrowing a token from the real service beside a bare echo of the same size on the same runtime, in
+//! turn, round by round. Only the ratio of the two says something about this program rather than about
+//! the machine, so that is what is printed: 1.30 means that a call takes 1.3 times what an echo takes.
+#![allow(clippy::print_stdout, reason = "a bench tells what it found")]
 
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::path::Path;
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Barrier, mpsc};
+use std::time::{Duration, Instant};
 
-use divan::Bencher;
-use serde_json::value::RawValue;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_util::sync::CancellationToken;
-use valetkey::access::peer::Peer;
+use valetkey::access::audit::Audit;
+use valetkey::clock::Clock;
+use valetkey::config::Config;
+use valetkey::login::Logins;
 use valetkey::platform::ipc::{BlockingStream, Listener, Stream, connect_blocking};
-use valetkey::rpc::connection::{Later, Now, Outbox, Service, Session};
-use valetkey::rpc::error::{Kind, RpcError};
+use valetkey::rpc::dispatch::{About, Dispatcher, Surface};
 use valetkey::rpc::server::{Limits, serve};
+use valetkey::secret::{AccessToken, RefreshToken};
+use valetkey::store::{Record, Source, Store};
+use valetkey::vendor::{OpenAi, Origin};
 
-fn main() {
-    divan::main();
-}
+/// Medians are taken over these: enough for one disturbed round, or two, to change nothing.
+const ROUNDS: usize = 9;
 
-/// As long as the answer to `token`.
-const ANSWER_BYTES: usize = 1600;
+/// How long each measurement takes.
+const SPAN: Duration = Duration::from_millis(250);
 
-/// The same with its envelope and its end.
-const LINE_BYTES: usize = ANSWER_BYTES + r#"{"jsonrpc":"2.0","id":1,"result":}"#.len() + 1;
+/// An answer holds the token twice and comes to some 1600 bytes, as with a real one.
+const TOKEN_BYTES: usize = 640;
 
 const REQUEST: &[u8] =
     b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"token\",\"params\":{\"min_ttl\":60}}\n";
 
-struct Lender(Arc<[u8]>);
+type Error = Box<dyn std::error::Error>;
 
-impl Service for Lender {
-    type Session = Lender;
-
-    fn open(&self, _: Peer, _: Outbox) -> Lender {
-        Lender(self.0.clone())
-    }
-
-    fn refused(&self, _: &Peer) {}
+fn main() -> Result<(), Error> {
+    let folder = tempfile::tempdir()?;
+    let home = folder.path().to_owned();
+    keep_a_login(&home)?;
+    let lender = start(&folder.path().join("lender.sock"), move |listener| lend(listener, home));
+    let answer_bytes = ask(&mut open(&lender), &mut Vec::new());
+    let floor =
+        start(&folder.path().join("echo.sock"), move |listener| echo(listener, answer_bytes));
+    println!("{ROUNDS} rounds, answers of {answer_bytes} bytes; medians, ratios within a round\n");
+    println!("{:34} {:>9} {:>9} {:>7}", "", "echo", "token", "ratio");
+    compare("held connection, p50", "us", || (held(&floor, 0.5), held(&lender, 0.5)));
+    compare("held connection, p99", "us", || (held(&floor, 0.99), held(&lender, 0.99)));
+    compare("connection per call, p50", "us", || (per_call(&floor), per_call(&lender)));
+    compare("64 held connections, throughput", "/ms", || (crowd(&floor), crowd(&lender)));
+    Ok(())
 }
 
-impl Session for Lender {
-    fn now(&mut self, _: &str, _: Option<&RawValue>, result: &mut Vec<u8>) -> Now {
-        result.extend_from_slice(&self.0);
-        Now::Done
-    }
+/// Puts a login into the store that needs no refresh while the bench runs.
+fn keep_a_login(home: &Path) -> Result<(), Error> {
+    let store = Store::open(&home.join("data"), &home.join("state"))?;
+    let now = Clock::System.now();
+    let vendor = Config::default().vendors["openai"].clone();
+    let Origin { issuer, token_endpoint, client_id } = OpenAi::new(vendor, &Clock::System).origin();
+    let record = Record {
+        epoch: 1,
+        generation: 1,
+        source: Source { issuer, token_endpoint, client_id },
+        access_token: AccessToken::new("x".repeat(TOKEN_BYTES)),
+        refresh_token: RefreshToken::new("never shown".to_owned()),
+        issued_at: now,
+        expires_at: now.plus(Duration::from_secs(10 * 24 * 3600)),
+        last_refresh_at: None,
+        account_id: Some("acc-1".to_owned()),
+        email: None,
+        plan: None,
+        fedramp: false,
+        verified: true,
+        refused: None,
+    };
+    Ok(store.slot("openai", "default").keep(&record, None)?)
+}
 
-    fn later(&mut self, _: &str, _: Option<&RawValue>) -> Later {
-        Box::pin(async { Err(RpcError::new(Kind::InternalError, "never asked for")) })
-    }
+/// What the daemon wires together, less signals and logs.
+async fn lend(listener: Listener, home: std::path::PathBuf) {
+    let stop = CancellationToken::new();
+    let store = Store::open(&home.join("data"), &home.join("state")).expect("a free folder");
+    let logins = Logins::open(store, &Config::default(), Clock::System, stop.clone())
+        .await
+        .expect("the login was kept");
+    let audit = Audit::open(&home.join("audit"), Clock::System).expect("a free folder");
+    let about = About { started_at: Clock::System.now(), socket: String::new() };
+    let (reload, _reloads) = tokio::sync::mpsc::channel(1);
+    let surface = Surface::new(logins, audit, Clock::System, about, reload, stop.clone());
+    serve(listener, Arc::new(Dispatcher(Arc::new(surface))), Limits::default(), stop).await;
 }
 
 /// Reads whatever comes and answers a line of the same length as the lender's.
-async fn echo(listener: Listener) -> io::Result<()> {
-    loop {
-        let mut stream = listener.accept().await?;
-        tokio::spawn(async move { echo_to(&mut stream).await });
+async fn echo(listener: Listener, answer_bytes: usize) {
+    let answer: Arc<[u8]> = [&vec![b'x'; answer_bytes - 1][..], b"\n"].concat().into();
+    while let Ok(stream) = listener.accept().await {
+        tokio::spawn(echo_to(stream, Arc::clone(&answer)));
     }
 }
 
-async fn echo_to(stream: &mut Stream) -> io::Result<()> {
-    let answer = [&[b'x'; LINE_BYTES - 1][..], b"\n"].concat();
+async fn echo_to(mut stream: Stream, answer: Arc<[u8]>) -> io::Result<()> {
     let mut buffer = [0; 1024];
     while stream.read(&mut buffer).await? > 0 {
         stream.write_all(&answer).await?;
@@ -69,8 +108,8 @@ async fn echo_to(stream: &mut Stream) -> io::Result<()> {
 }
 
 /// Runs a server on a thread of its own and gives the socket once it listens.
-fn start<F: Future>(dir: &Path, server: impl FnOnce(Listener) -> F + Send + 'static) -> String {
-    let socket = dir.join("v.sock").to_str().expect("a plain path").to_owned();
+fn start<F: Future>(socket: &Path, server: impl FnOnce(Listener) -> F + Send + 'static) -> String {
+    let socket = socket.to_str().expect("a plain path").to_owned();
     let (ready, listening) = mpsc::channel();
     let at = socket.clone();
     std::thread::spawn(move || {
@@ -86,51 +125,73 @@ fn start<F: Future>(dir: &Path, server: impl FnOnce(Listener) -> F + Send + 'sta
     socket
 }
 
-fn lender(listener: Listener) -> impl Future {
-    let result = format!("\"{}\"", "x".repeat(ANSWER_BYTES - 2)).into_bytes();
-    serve(listener, Arc::new(Lender(result.into())), Limits::default(), CancellationToken::new())
+fn open(socket: &str) -> BufReader<BlockingStream> {
+    BufReader::with_capacity(64 * 1024, connect_blocking(socket).expect("it listens"))
 }
 
-fn ask(stream: &mut BufReader<BlockingStream>, line: &mut Vec<u8>) {
+/// Asks once and gives the answer's length.
+fn ask(stream: &mut BufReader<BlockingStream>, line: &mut Vec<u8>) -> usize {
     stream.get_mut().write_all(REQUEST).expect("it is read");
     line.clear();
     stream.read_until(b'\n', line).expect("it is answered");
+    assert!(!line.windows(8).any(|at| at == b"\"error\":"), "a refusal was measured");
+    line.len()
 }
 
-fn held(bencher: Bencher, socket: &str) {
-    let mut stream = BufReader::new(connect_blocking(socket).expect("it listens"));
+/// The time of one call, in microseconds, that this share of calls kept below.
+fn quantile(share: f64, mut call: impl FnMut()) -> f64 {
+    let began = Instant::now();
+    let mut times = Vec::new();
+    while began.elapsed() < SPAN {
+        let at = Instant::now();
+        call();
+        times.push(at.elapsed());
+    }
+    times.sort_unstable();
+    times[((times.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e6
+}
+
+fn held(socket: &str, share: f64) -> f64 {
+    let (mut stream, mut line) = (open(socket), Vec::new());
+    quantile(share, || {
+        ask(&mut stream, &mut line);
+    })
+}
+
+fn per_call(socket: &str) -> f64 {
     let mut line = Vec::new();
-    bencher.bench_local(|| ask(&mut stream, &mut line));
-    assert_eq!(line.len(), LINE_BYTES);
+    quantile(0.5, || {
+        ask(&mut open(socket), &mut line);
+    })
 }
 
-fn per_call(bencher: Bencher, socket: &str) {
-    let mut line = Vec::new();
-    bencher.bench_local(|| {
-        ask(&mut BufReader::new(connect_blocking(socket).expect("it listens")), &mut line)
-    });
+/// Answers in a millisecond, with a thread for each of 64 connections.
+fn crowd(socket: &str) -> f64 {
+    const CLIENTS: usize = 64;
+    let begin = Barrier::new(CLIENTS);
+    let client = || {
+        let (mut stream, mut line, mut count) = (open(socket), Vec::new(), 0_u32);
+        begin.wait();
+        let began = Instant::now();
+        while began.elapsed() < SPAN {
+            ask(&mut stream, &mut line);
+            count += 1;
+        }
+        f64::from(count) / (began.elapsed().as_secs_f64() * 1e3)
+    };
+    std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(client)).collect();
+        clients.into_iter().map(|client| client.join().expect("no panic")).sum()
+    })
 }
 
-#[divan::bench(sample_count = 1000, sample_size = 50)]
-fn a_echo_held(bencher: Bencher) {
-    let dir = tempfile::tempdir().expect("a folder");
-    held(bencher, &start(dir.path(), echo));
-}
-
-#[divan::bench(sample_count = 1000, sample_size = 50)]
-fn b_call_held(bencher: Bencher) {
-    let dir = tempfile::tempdir().expect("a folder");
-    held(bencher, &start(dir.path(), lender));
-}
-
-#[divan::bench(sample_count = 500, sample_size = 20)]
-fn c_echo_per_call(bencher: Bencher) {
-    let dir = tempfile::tempdir().expect("a folder");
-    per_call(bencher, &start(dir.path(), echo));
-}
-
-#[divan::bench(sample_count = 500, sample_size = 20)]
-fn d_call_per_call(bencher: Bencher) {
-    let dir = tempfile::tempdir().expect("a folder");
-    per_call(bencher, &start(dir.path(), lender));
+fn compare(what: &str, unit: &str, mut round: impl FnMut() -> (f64, f64)) {
+    let rounds: Vec<_> = (0..ROUNDS).map(|_| round()).collect();
+    let median = |of: fn(&(f64, f64)) -> f64| {
+        let mut values: Vec<_> = rounds.iter().map(of).collect();
+        values.sort_by(f64::total_cmp);
+        values[ROUNDS / 2]
+    };
+    let (echo, token, ratio) = (median(|r| r.0), median(|r| r.1), median(|r| r.1 / r.0));
+    println!("{:34} {echo:>9.1} {token:>9.1} {ratio:>7.2}", format!("{what} ({unit})"));
 }

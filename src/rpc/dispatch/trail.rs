@@ -80,14 +80,14 @@ impl Trail {
 
     /// Writes what has only been counted so far.
     pub(super) fn settle(&mut self) {
-        let client = self.client();
+        let now = self.surface.clock.now();
         let Some((lent, at, count)) = &mut self.noted else { return };
         if *count == 0 {
             return;
         }
-        let (lent, repeated, now) =
-            (Arc::clone(lent), std::mem::take(count), self.surface.clock.now());
+        let (lent, repeated) = (Arc::clone(lent), std::mem::take(count));
         *at = now;
+        let client = self.client();
         self.write(client, &lent, Some(repeated), now);
     }
 

@@ -137,7 +137,44 @@ fn a_deep_nesting_does_not_exhaust_the_stack() {
     assert_eq!(unparsed(line.as_bytes()), Kind::ParseError);
 }
 
+#[test]
+fn the_usual_form_is_recognised_and_the_unusual_left_alone() {
+    let call = usual(r#"{"jsonrpc":"2.0","id":17,"method":"login.start","params":{"a":"}"}}"#)
+        .expect("as any client writes it");
+    assert_eq!(call.id.map(RawValue::get), Some("17"));
+    assert_eq!(
+        (&*call.method, call.params.map(RawValue::get)),
+        ("login.start", Some(r#"{"a":"}"}"#))
+    );
+    for other in [
+        r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#,
+        r#"{"jsonrpc":"2.0","id":1,"method":"ping","params":{},"id":2}"#,
+        r#"{"jsonrpc":"2.0","id":1,"method":"ping","params":{}"#,
+        r#"{"jsonrpc":"2.0","id":1,"method":"p\u0069ng","params":{}}"#,
+        r#"{"jsonrpc":"2.0","id":01,"method":"ping","params":{}}"#,
+        r#"{"jsonrpc":"2.0","id":1,"method":"ping","params":[]}"#,
+    ] {
+        assert!(usual(other).is_none(), "{other}");
+    }
+}
+
 proptest! {
+    #[test]
+    fn the_usual_form_means_what_the_long_way_finds(
+        id in r#"[1-9][0-9]{0,30}|[0-9]{0,2}|"a""#,
+        method in r#"[a-z.]{0,6}|[a-z"\ ]{0,4}"#,
+        params in r#"\{("[a-c]":[0-9]{1,3})?\} ?|[{}\[\]":,a1 ]{0,8}"#,
+    ) {
+        let line = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{params}}}"#);
+        if let Some(call) = usual(&line) {
+            let members = members(&line).expect("it is JSON");
+            let long = judge(&members).expect("it is a call");
+            prop_assert_eq!(call.id.map(RawValue::get), long.id.map(RawValue::get));
+            prop_assert_eq!(call.method, long.method);
+            prop_assert_eq!(call.params.map(RawValue::get), long.params.map(RawValue::get));
+        }
+    }
+
     #[test]
     fn a_written_call_is_read_again(id in any::<Option<u64>>(), method in ".*", value in ".*") {
         let mut line = Vec::new();

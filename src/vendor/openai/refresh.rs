@@ -36,7 +36,9 @@ pub(super) struct TokenAnswer {
     pub(super) expires_in: Option<u64>,
 }
 
-pub(super) fn classify(answer: &Answer) -> Refreshed {
+/// What an answer to a refresh means. Nothing else decides whether a login is given up.
+#[must_use]
+pub fn classify(answer: &Answer) -> Refreshed {
     let message = answer.describe();
     let retry_after = answer.retry_after;
     if answer.status.is_success() {
@@ -113,6 +115,7 @@ mod tests {
             (200, "{}", "unknown"),
             (200, "<html>sign in to the wifi</html>", "unknown"),
             (200, r#"{"access_token":"#, "unknown"),
+            (200, r#"["at","rt","it",3600]"#, "unknown"),
             (400, r#"{"error":"invalid_grant"}"#, "refused"),
             (401, r#"{"error":{"code":"refresh_token_reused"}}"#, "refused"),
             (503, r#"{"error":{"code":"REFRESH_TOKEN_INVALIDATED"}}"#, "refused"),
