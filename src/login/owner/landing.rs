@@ -173,6 +173,12 @@ impl Owner {
                 self.held = Some(self.hold(record));
                 self.plan();
             }
+            // It ended before anybody could look, and an ended token is never believed: no verdict.
+            Err(Disbelief::Bad(why)) if record.expires_at <= now => {
+                tracing::warn!(%why, "the token ended unchecked");
+                self.held = Some(self.hold(record));
+                self.plan();
+            }
             Err(Disbelief::Bad(why)) => {
                 self.quarantine(record, "unbelievable_token", why, now).await
             }
