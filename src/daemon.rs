@@ -83,7 +83,11 @@ impl ServeError {
     /// Whether somebody else does the work already, so that starting again would be of no use.
     #[must_use]
     pub fn is_already_running(&self) -> bool {
-        matches!(self, Self::Store(OpenError::Held { .. }))
+        match self {
+            Self::Store(OpenError::Held { .. }) => true,
+            Self::Listen { source, .. } => source.kind() == io::ErrorKind::AddrInUse,
+            _ => false,
+        }
     }
 }
 
@@ -184,9 +188,8 @@ async fn run(
 
 /// The socket that the service manager hands over, or else one of our own.
 fn listen(socket: &str) -> io::Result<Listener> {
-    #[cfg(target_os = "linux")]
-    if let Some(inherited) = service::inherited_socket()? {
-        return Listener::inherited(inherited);
+    if let Some(inherited) = service::inherited_listener()? {
+        return Ok(inherited);
     }
     Listener::bind(socket)
 }

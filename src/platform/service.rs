@@ -8,6 +8,8 @@ mod systemd {
 
     use sd_notify::NotifyState;
 
+    use crate::platform::ipc::Listener;
+
     fn tell(states: &[NotifyState<'_>]) {
         // Nobody may be listening: then there is nobody to tell.
         if let Err(error) = sd_notify::notify(states) {
@@ -19,10 +21,10 @@ mod systemd {
     ///
     /// # Errors
     /// Where what was handed over is not a listening Unix socket.
-    pub fn inherited_socket() -> io::Result<Option<OwnedFd>> {
+    pub fn inherited_listener() -> io::Result<Option<Listener>> {
         let mut fds = listenfd::ListenFd::from_env();
         let listener = if fds.len() > 0 { fds.take_unix_listener(0)? } else { None };
-        Ok(listener.map(OwnedFd::from))
+        listener.map(|listener| Listener::inherited(OwnedFd::from(listener))).transpose()
     }
 
     /// We are ready to serve.
@@ -49,7 +51,18 @@ mod systemd {
 
 #[cfg(not(target_os = "linux"))]
 mod none {
+    use std::io;
     use std::time::Duration;
+
+    use crate::platform::ipc::Listener;
+
+    /// No service manager hands over a socket here.
+    ///
+    /// # Errors
+    /// None.
+    pub fn inherited_listener() -> io::Result<Option<Listener>> {
+        Ok(None)
+    }
 
     /// We are ready to serve.
     pub fn ready(_status: &str) {}
@@ -68,6 +81,6 @@ mod none {
 }
 
 #[cfg(not(target_os = "linux"))]
-pub use none::{feed_watchdog, ready, stopping, watchdog_interval};
+pub use none::{feed_watchdog, inherited_listener, ready, stopping, watchdog_interval};
 #[cfg(target_os = "linux")]
-pub use systemd::{feed_watchdog, inherited_socket, ready, stopping, watchdog_interval};
+pub use systemd::{feed_watchdog, inherited_listener, ready, stopping, watchdog_interval};

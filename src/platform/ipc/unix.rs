@@ -41,20 +41,17 @@ pub(super) fn bind(socket: &str) -> io::Result<Listener> {
     Ok(listener)
 }
 
-/// Removes a socket that nobody listens on any more. The instance lock is one for each data directory,
-/// so a daemon with another one may well be serving here.
+/// Removes what a daemon that was killed has left. Our own lock says that none serves our data
+/// directory; one with another may still serve this very socket, and is not to be displaced.
 fn remove_stale(path: &Path) -> io::Result<()> {
     match std::fs::symlink_metadata(path) {
         Ok(found) if found.file_type().is_socket() => {
             match std::os::unix::net::UnixStream::connect(path) {
-                Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => {
-                    std::fs::remove_file(path)
-                }
                 Ok(_) => Err(io::Error::new(
                     io::ErrorKind::AddrInUse,
-                    "another process is serving there; `--socket` takes another path",
+                    "another daemon, with another data directory, answers there",
                 )),
-                Err(e) => Err(e),
+                Err(_) => std::fs::remove_file(path),
             }
         }
         Ok(_) => Err(io::Error::new(

@@ -73,9 +73,7 @@ fn the_last_page_says_that_it_worked_once_it_has_and_neither_it_nor_its_address_
     for secret in [token.as_str(), refresh_token] {
         assert!(!page.body.contains(secret) && !address.contains(secret));
     }
-    for part in page.body.split(['"', '\'']).filter(|part| part.contains("://")) {
-        panic!("the page leads elsewhere: {part}");
-    }
+    assert!(!page.body.contains("://"), "the page leads elsewhere: {}", page.body);
 }
 
 #[test]
