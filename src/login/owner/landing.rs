@@ -24,6 +24,12 @@ impl Owner {
             self.too_late(outcome).await;
         }
         self.publish();
+        let now = self.parts.clock.now();
+        let in_vain = self.lendable(now).is_none() && self.obstacle(now).is_none();
+        if in_vain && !self.waiters.is_empty() {
+            // What landed had ended already and nothing speaks against asking: who waits, waits on.
+            self.ensure_flight(now, false);
+        }
         if self.flight.is_none() {
             self.answer();
         }
