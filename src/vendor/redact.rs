@@ -14,8 +14,7 @@ const GONE: &str = "[redacted]";
 /// The body as text: cut to 4 KiB, control characters replaced, anything that looks like a credential gone.
 #[must_use]
 pub fn redact(body: &[u8]) -> String {
-    let cut = &body[..body.len().min(MAX_BYTES)];
-    let text: String = String::from_utf8_lossy(cut)
+    let text: String = String::from_utf8_lossy(whole_pieces(body))
         .chars()
         .map(|c| if c.is_control() { ' ' } else { c })
         .collect();
@@ -33,6 +32,17 @@ pub fn redact(body: &[u8]) -> String {
             if run { names_a_secret(piece) } else { after_secret_name && is_assignment(piece) };
     }
     out.trim().to_owned()
+}
+
+/// As much of a body as is passed on. A run of token characters at the cut is left out: what remained
+/// of it might be too short to be known for what it is.
+fn whole_pieces(body: &[u8]) -> &[u8] {
+    if body.len() <= MAX_BYTES {
+        return body;
+    }
+    let cut = &body[..MAX_BYTES];
+    let end = cut.iter().rposition(|byte| !is_token_char(char::from(*byte)));
+    &cut[..end.unwrap_or_default()]
 }
 
 /// Splits text into runs of token characters and whatever stands between them.
@@ -105,7 +115,9 @@ mod tests {
     #[test]
     fn control_characters_and_length_are_bounded() {
         assert_eq!(redact(b"a\x1b[31mb\r\nc"), "a [31mb  c");
-        assert!(redact(&[b'x'; 100_000]).len() <= MAX_BYTES);
+        assert!(redact(&[b'!'; 100_000]).len() <= MAX_BYTES);
+        let at_the_cut = format!("{}rt-Secret123", "! ".repeat(MAX_BYTES / 2 - 3));
+        assert!(!redact(format!("{at_the_cut}{at_the_cut}").as_bytes()).contains("rt"));
     }
 
     proptest! {

@@ -25,6 +25,12 @@ impl Owner {
             self.too_late(outcome).await;
         }
         self.publish();
+        let now = self.parts.clock.now();
+        let in_vain = self.lendable(now).is_none() && self.obstacle(now).is_none();
+        if in_vain && !self.waiters.is_empty() {
+            // What landed had ended already and nothing speaks against asking: who waits, waits on.
+            self.ensure_flight(now, false);
+        }
         if self.flight.is_none() {
             self.answer();
         }
@@ -172,8 +178,12 @@ impl Owner {
                 self.hold_checked(record, now);
             }
             Err(Disbelief::Ended) => {
-                // A suspended machine, or an issuer whose tokens are dead on arrival.
                 record.expires_at = record.expires_at.min(now);
+                self.hold_checked(record, now);
+            }
+            // It ended before anybody could look, and an ended token is never believed: no verdict.
+            Err(Disbelief::Bad(why)) if record.expires_at <= now => {
+                tracing::warn!(%why, "the token ended unchecked");
                 self.hold_checked(record, now);
             }
             Err(Disbelief::Bad(why)) => {
@@ -182,13 +192,14 @@ impl Owner {
         }
     }
 
-    /// Holds what was looked at. A token that is dead by now must not make us ask in a loop.
+    /// Holds what was looked at. One that ended meanwhile (the machine slept) is simply due; an issuer
+    /// whose tokens are dead on arrival must not be asked in a loop.
     fn hold_checked(&mut self, record: Record, now: Timestamp) {
-        let dead = record.expires_at <= now;
+        let dead_on_arrival = record.expires_at <= record.issued_at.plus(schedule::FLOOR);
         self.held = Some(self.hold(record));
         self.plan();
-        if dead {
-            let message = "the issuer's token had ended before it could be lent".to_owned();
+        if dead_on_arrival {
+            let message = "the issuer's token had ended when it came".to_owned();
             self.wait_and_retry("dead_on_arrival", message, None, now);
         } else {
             self.failures = 0;

@@ -153,7 +153,8 @@ impl Owner {
         let Some(record) = record else { return self.plan() };
         self.epoch = self.epoch.max(record.epoch);
         self.generation = self.generation.max(record.generation);
-        if record.verified || self.flight.is_some() {
+        // A token that has ended is lent to nobody: there is nothing to check.
+        if record.verified || self.flight.is_some() || record.expires_at <= now {
             self.held = Some(self.hold(record));
         } else {
             // Saved, but the run that saved it ended before it was checked.

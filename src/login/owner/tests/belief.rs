@@ -138,6 +138,40 @@ async fn a_token_that_was_never_checked_is_checked_at_the_next_start() {
 }
 
 #[tokio::test]
+async fn a_token_that_ended_before_it_could_be_checked_is_no_forgery() {
+    let (house, open) = unchecked().await;
+    house.jump(DAY);
+    let lent = open.login.lend(USUAL).await.unwrap();
+    assert_eq!((lent.generation, open.login.status().state), (3, State::Active));
+    house.clear_faults().await;
+    open.close().await;
+    house.jump(DAY);
+    let open = house.open().await;
+    let lent = open.login.lend(USUAL).await.unwrap();
+    assert_eq!((lent.generation, open.login.status().state), (4, State::Active));
+    checked(&house, &open).await;
+}
+
+#[tokio::test]
+async fn a_token_that_ends_while_it_is_being_checked_is_no_forgery() {
+    let (house, open) = House::signed_in(HOUR).await;
+    house.lever("rotate_keys", json!({"keep": true})).await;
+    house.fault(json!({"on": "jwks", "stall": true})).await;
+    house.jump_to_plan(&open.login);
+    house.wait("on=jwks&in_flight=1").await;
+    let waiter = tokio::spawn({
+        let login = open.login.clone();
+        async move { login.lend(365 * DAY).await }
+    });
+    house.pause(&open.login).await;
+    house.jump(DAY);
+    house.clear_faults().await;
+    assert_eq!(waiter.await.unwrap().expect("served by the next one").generation, 3);
+    checked(&house, &open).await;
+    assert_eq!(house.files(), ["sandbox.json"]);
+}
+
+#[tokio::test]
 async fn a_refresh_cut_off_after_an_unchecked_one_is_not_repeated_at_the_next_start() {
     let (house, open) = unchecked().await;
     house.fault(json!({"on": "refresh", "drop": "after"})).await;
