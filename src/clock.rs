@@ -14,6 +14,9 @@ use serde::{Deserialize, Serialize};
 /// most before its token is renewed, and our only wake-up when idle.
 const SLICE: Duration = Duration::from_secs(30);
 
+/// What a clock may be put right by without anybody caring.
+const CORRECTION: Duration = Duration::from_secs(60);
+
 /// A moment of wall-clock time in milliseconds since the Unix epoch, as `expires_at` on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -70,6 +73,13 @@ impl Timestamp {
     pub fn from_system(time: SystemTime) -> Self {
         Self(time.duration_since(UNIX_EPOCH).map_or(0, millis))
     }
+}
+
+/// Whether a clock that showed `before` earlier and shows `now` was set back, by more than clocks are
+/// corrected in passing.
+#[must_use]
+pub fn is_set_back(before: Timestamp, now: Timestamp) -> bool {
+    now.plus(CORRECTION) < before
 }
 
 /// The Gregorian date of a day counted from 1970-01-01, by walking whole 400-year cycles.
@@ -142,16 +152,26 @@ impl Clock {
 
     /// Waits until the wall clock shows `moment` or later.
     pub async fn sleep_until(&self, moment: Timestamp) {
+        while self.now() < moment {
+            self.sleep_until_or_set_back(moment).await;
+        }
+    }
+
+    /// As [`Self::sleep_until`], but returns early, soon after the clock was set back: times that were
+    /// planned before mean something else now.
+    pub async fn sleep_until_or_set_back(&self, moment: Timestamp) {
         let slice = match self {
             Self::System => SLICE,
             Self::Virtual(v) => v.slice,
         };
-        loop {
-            let left = moment.since(self.now());
-            if left.is_zero() {
+        let mut before = self.now();
+        while before < moment {
+            tokio::time::sleep(moment.since(before).min(slice)).await;
+            let now = self.now();
+            if is_set_back(before, now) {
                 return;
             }
-            tokio::time::sleep(left.min(slice)).await;
+            before = now;
         }
     }
 }
@@ -183,6 +203,21 @@ mod tests {
         clock.jump(-60_000);
         clock.sleep_until(START.plus(Duration::from_secs(10))).await;
         assert!(began.elapsed() >= Duration::from_secs(70));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_asks_is_told_that_the_clock_was_set_back() {
+        let clock = Clock::virtual_at(START, SLICE);
+        let began = tokio::time::Instant::now();
+        let day = Duration::from_secs(86_400);
+        let sleeper = tokio::spawn({
+            let clock = clock.clone();
+            async move { clock.sleep_until_or_set_back(START.plus(day)).await }
+        });
+        tokio::task::yield_now().await;
+        clock.jump(-86_400_000);
+        sleeper.await.expect("the sleeper returns");
+        assert!(began.elapsed() <= SLICE, "woke after {:?}", began.elapsed());
     }
 
     #[test]

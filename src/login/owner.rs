@@ -24,7 +24,7 @@ use tokio_util::task::TaskTracker;
 use super::schedule::Bucket;
 use super::state::Problem;
 use super::{Identity, Lending, Lent, Login, LoginError, Published, RefreshToken};
-use crate::clock::{Clock, Timestamp};
+use crate::clock::{Clock, Timestamp, is_set_back};
 use crate::config::Refresh as Policy;
 use crate::secret::AccessToken;
 use crate::store::{Ledger, Record, Slot, StoreError};
@@ -217,6 +217,14 @@ impl Owner {
         if self.save_at.is_some_and(|at| at <= now) {
             self.save_again(now).await;
         }
+        if self.held.as_ref().is_some_and(|held| is_set_back(held.record.issued_at, now)) {
+            // It came by a clock that was wrong: nobody knows when it ends, nor how long a pause was meant.
+            self.refresh_at = Some(now);
+            if self.unknowns == 0 {
+                let longest = now.plus(self.parts.policy.backoff.1);
+                self.retry_at = self.retry_at.map(|at| at.min(longest));
+            }
+        }
         if self.obstacle(now).is_none() && self.refresh_at.is_some_and(|at| at <= now) {
             self.ensure_flight(now, false);
         }
@@ -242,7 +250,7 @@ impl Owner {
 
 async fn sleep_until(clock: &Clock, moment: Option<Timestamp>) {
     match moment {
-        Some(moment) => clock.sleep_until(moment).await,
+        Some(moment) => clock.sleep_until_or_set_back(moment).await,
         None => std::future::pending().await,
     }
 }

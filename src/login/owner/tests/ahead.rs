@@ -54,16 +54,27 @@ async fn over_eight_hours_in_steps_a_living_token_is_always_at_hand() {
 }
 
 #[tokio::test]
-async fn a_clock_set_back_harms_nothing() {
+async fn a_clock_put_right_by_seconds_is_nobodys_business() {
     let (house, open) = House::signed_in(HOUR).await;
-    house.jump_back(DAY);
+    house.jump_back(Duration::from_secs(30));
     house.pause(&open.login).await;
     assert!(open.login.lend(USUAL).await.is_ok());
     assert_eq!(house.asked().await, 0);
-    house.jump(DAY);
-    house.jump_to_plan(&open.login);
+}
+
+#[tokio::test]
+async fn a_token_that_came_by_a_wrong_clock_is_renewed_once_by_the_right_one() {
+    let (house, open) = House::signed_in(HOUR).await;
+    house.jump_back(DAY);
+    assert!(open.login.lend(USUAL).await.is_ok());
     until_generation(&open.login, 2).await;
+    let status = open.login.status();
+    assert!(status.expires_at.unwrap().since(house.clock.now()) <= HOUR);
+    house.pause(&open.login).await;
     assert_eq!(house.asked().await, 1);
+    house.jump_to_plan(&open.login);
+    until_generation(&open.login, 3).await;
+    assert_eq!(house.asked().await, 2);
 }
 
 #[tokio::test]
