@@ -1,7 +1,7 @@
 //! Who is let in, how the files stand, and what the audit trail tells of it.
 
 use std::fs::{self, Permissions};
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
@@ -157,10 +157,7 @@ fn nothing_is_said_before_the_client_speaks() {
     let sandbox = Sandbox::start();
     let daemon = Daemon::of(&sandbox);
     let mut client = daemon.connect();
-    client.read_timeout(Duration::from_millis(200));
-    let silent = client.stream().read(&mut [0]).unwrap_err();
-    assert!(matches!(silent.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{silent}");
-    client.read_timeout(crate::support::LONG);
+    client.is_silent_for(Duration::from_millis(200));
     client.send_raw("\n \n");
     assert_eq!(client.call("ping", &json!({})).unwrap(), json!({}));
 }
