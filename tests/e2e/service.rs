@@ -4,7 +4,7 @@ use std::fs;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde_json::json;
@@ -51,7 +51,7 @@ fn both_polite_signals_end_it_at_once_even_while_clients_are_connected() {
         daemon.signal(which);
         assert_eq!(daemon.wait_for("STOPPING=1"), "STOPPING=1");
         assert_eq!(daemon.wait_for_end().code(), Some(0), "{which:?}: {}", daemon.log());
-        assert!(begun.elapsed().as_secs() < 10, "{which:?} took {:?}", begun.elapsed());
+        assert!(begun.elapsed().as_secs() < 20, "{which:?} took {:?}", begun.elapsed());
         assert_eq!(busy.recv(), None);
         daemon.start_again();
     }
@@ -100,7 +100,6 @@ fn a_second_daemon_on_the_same_data_says_who_has_it_and_disturbs_nothing() {
     let sandbox = Sandbox::start();
     let daemon = Daemon::of(&sandbox);
     daemon.sign_in(&sandbox);
-    let log = daemon.log();
     for arguments in [&["serve"] as &[&str], &["--socket", "other.sock", "serve"]] {
         let second = daemon.run(arguments);
         assert_eq!(second.status.code(), Some(75), "{}", stderr(&second));
@@ -108,7 +107,7 @@ fn a_second_daemon_on_the_same_data_says_who_has_it_and_disturbs_nothing() {
         assert!(said.contains(&format!("process {}", daemon.pid())), "{said}");
         assert!(said.contains(daemon.data().to_str().unwrap()), "{said}");
     }
-    assert_eq!(daemon.log(), log, "the first one noticed nothing");
+    assert_eq!(daemon.ok("info", json!({}))["pid"], daemon.pid(), "the first one serves on");
     assert_eq!(daemon.token()["account"], "default");
 }
 
@@ -210,23 +209,19 @@ fn logs_go_to_files_where_nobody_else_keeps_them() {
     assert_eq!(daemon.log(), "", "and not to standard error");
 
     let managed = Daemon::of(&sandbox);
-    assert!(managed.log().contains("ready"));
+    eventually("a manager is told", || managed.log().contains("ready").then_some(()));
     assert!(!managed.state().join("log").exists(), "a manager keeps them, so no file does");
 }
 
 #[test]
 fn a_daemon_that_nobody_needs_ends_if_it_is_told_to() {
     let sandbox = Sandbox::start();
-    let mut daemon = Home::new(&sandbox).and_config("[daemon]\nidle_exit = \"1s\"").serve();
+    let mut daemon = Home::new(&sandbox).and_config("[daemon]\nidle_exit = \"3s\"").serve();
     let mut client = daemon.connect();
-    for _ in 0..3 {
-        // A client that stays keeps it.
-        client.read_timeout(std::time::Duration::from_millis(500));
-        let silent = std::io::Read::read(client.stream(), &mut [0]).unwrap_err();
-        assert_eq!(silent.kind(), std::io::ErrorKind::WouldBlock);
-        client.read_timeout(crate::support::LONG);
-        client.call("ping", &json!({})).unwrap();
-    }
+    client.call("ping", &json!({})).unwrap();
+    // A client that stays keeps it, even one that says nothing for longer than that.
+    client.is_silent_for(Duration::from_secs(4));
+    client.call("ping", &json!({})).unwrap();
     drop(client);
     assert_eq!(daemon.wait_for_end().code(), Some(0), "{}", daemon.log());
 }

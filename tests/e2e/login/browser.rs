@@ -168,11 +168,20 @@ fn the_address_of_a_browser_elsewhere_can_be_pasted() {
     assert_eq!(daemon.err("login.complete", paste)["code"], -32602);
 }
 
+/// A port that this test holds, and that nobody who asks for just any port is given meanwhile: those come
+/// from 32768 up.
+fn own_port() -> (TcpListener, u16) {
+    let first = 20_000 + u16::try_from(std::process::id() % 10_000).unwrap();
+    let held = (first..32_000).find_map(|port| {
+        TcpListener::bind(("127.0.0.1", port)).ok().map(|listener| (listener, port))
+    });
+    held.expect("one of thousands of ports is free")
+}
+
 #[test]
 fn a_login_without_a_free_port_says_which_and_points_to_the_device_code() {
     let sandbox = Sandbox::start();
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = taken.local_addr().unwrap().port();
+    let (taken, port) = own_port();
     let config = Home::config_for(&sandbox)
         .replace("callback_ports = [0]", &format!("callback_ports = [{port}]"));
     let daemon = Home::with_config(&config).serve();

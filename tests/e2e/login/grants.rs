@@ -169,3 +169,50 @@ fn signing_in_again_replaces_the_old_grant_and_logout_leaves_none() {
     assert!(!daemon.credential("default").exists());
     assert_eq!(daemon.err("token", json!({}))["code"], -32001);
 }
+
+#[test]
+fn the_issuers_keys_are_asked_for_once_and_again_when_a_token_names_another() {
+    let sandbox = Sandbox::start();
+    let daemon = Daemon::of(&sandbox);
+    for _ in 0..3 {
+        daemon.sign_in(&sandbox);
+    }
+    assert_eq!(sandbox.stat("jwks_requests"), 1);
+    sandbox.lever("rotate_keys", &json!({}));
+    daemon.sign_in(&sandbox);
+    daemon.sign_in(&sandbox);
+    assert_eq!(sandbox.stat("jwks_requests"), 2);
+    // Made-up key names cannot make the daemon ask again and again: such a login waits its turn.
+    sandbox.fault(json!({"on": "token", "wrong_key": true}));
+    let started = start_login(&daemon, "browser", json!({"account": "work"}));
+    let address = sandbox.decide_in_browser(&started.authorize_url(), true);
+    let browser = thread::spawn(move || get(&address));
+    let waited = daemon.ok("login.wait", json!({"login_id": started.login_id, "timeout": 5}));
+    assert_eq!(waited["login"], "pending");
+    assert_eq!(sandbox.stat("jwks_requests"), 2);
+    daemon.ok("login.cancel", json!({"login_id": started.login_id}));
+    assert_eq!(browser.join().unwrap().status, 400);
+    // Five logins of one account leave four grants behind, and this one is the fifth.
+    sandbox.wait_for_revocations(5);
+}
+
+#[test]
+fn logout_is_done_here_even_where_the_issuer_does_not_confirm_it() {
+    for fault in [json!({"status": 500}), json!({"drop": "before"}), json!({"status": 400})] {
+        let sandbox = Sandbox::start();
+        let daemon = Daemon::of(&sandbox);
+        daemon.sign_in(&sandbox);
+        let mut on_revoke = fault.clone();
+        on_revoke["on"] = json!("revoke");
+        sandbox.fault(on_revoke);
+        let out = daemon.ok("logout", json!({}));
+        assert_eq!(out["revoked"], false, "{fault}: what was not confirmed is not claimed");
+        assert_eq!(out["state"], "signed_out", "{fault}");
+        assert!(!daemon.credential("default").exists(), "{fault}");
+    }
+    // Nobody is signed in: nothing to revoke, and no error either.
+    let sandbox = Sandbox::start();
+    let daemon = Daemon::of(&sandbox);
+    assert_eq!(daemon.ok("logout", json!({}))["revoked"], false);
+    assert_eq!(sandbox.requests("revoke"), 0);
+}

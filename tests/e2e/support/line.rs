@@ -1,10 +1,10 @@
 //! A client of the line dialect that can also misbehave.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -98,9 +98,24 @@ impl Line {
         self.reader.get_ref().shutdown(Shutdown::Write).unwrap();
     }
 
-    /// Another bound for reads than the usual one.
-    pub(crate) fn read_timeout(&mut self, timeout: Duration) {
-        self.reader.get_ref().set_read_timeout(Some(timeout)).unwrap();
+    /// Listens for so long and expects to hear nothing.
+    #[track_caller]
+    pub(crate) fn is_silent_for(&mut self, time: Duration) {
+        let end = Instant::now() + time;
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            self.reader.get_ref().set_read_timeout(Some(left)).unwrap();
+            match self.stream().read(&mut [0]) {
+                Ok(count) => panic!("{count} bytes came"),
+                // A signal for this process ends such a read early; that is no sound.
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock, "{error}"),
+            }
+        }
+        self.reader.get_ref().set_read_timeout(Some(LONG)).unwrap();
     }
 
     /// The stream itself, for tests of bytes.
