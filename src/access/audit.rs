@@ -156,7 +156,7 @@ async fn write(
         let (missing, count) = (lost.swap(0, Ordering::Relaxed), entries.len() as u64);
         if missing > 0 {
             tracing::warn!(entries = missing, "audit entries were lost");
-            entries.insert(0, Box::new(gap(clock.now(), missing)));
+            entries.insert(0, gap(clock.now(), missing));
         }
         if !entries.is_empty() {
             let writing = tokio::task::spawn_blocking(move || {
@@ -184,15 +184,12 @@ async fn write(
 }
 
 /// A batch from the front of the queue: entries, and those who wait until they are written.
-fn gathered(
-    first: Job,
-    jobs: &mut mpsc::Receiver<Job>,
-) -> (Vec<Box<Entry>>, Vec<oneshot::Sender<()>>) {
+fn gathered(first: Job, jobs: &mut mpsc::Receiver<Job>) -> (Vec<Entry>, Vec<oneshot::Sender<()>>) {
     let (mut entries, mut waiting) = (Vec::new(), Vec::new());
     let mut next = Some(first);
     while let Some(job) = next {
         match job {
-            Job::Write(entry) => entries.push(entry),
+            Job::Write(entry) => entries.push(*entry),
             Job::Flush(done) => waiting.push(done),
         }
         next = if entries.len() < BATCH_ENTRIES { jobs.try_recv().ok() } else { None };
@@ -200,7 +197,7 @@ fn gathered(
     (entries, waiting)
 }
 
-fn lines(entries: &[Box<Entry>]) -> Vec<u8> {
+fn lines(entries: &[Entry]) -> Vec<u8> {
     let mut lines = Vec::new();
     for entry in entries {
         serde_json::to_writer(&mut lines, entry)
