@@ -184,10 +184,7 @@ async fn write(
 }
 
 /// A batch from the front of the queue: entries, and those who wait until they are written.
-fn gathered(
-    first: Job,
-    jobs: &mut mpsc::Receiver<Job>,
-) -> (Vec<Entry>, Vec<oneshot::Sender<()>>) {
+fn gathered(first: Job, jobs: &mut mpsc::Receiver<Job>) -> (Vec<Entry>, Vec<oneshot::Sender<()>>) {
     let (mut entries, mut waiting) = (Vec::new(), Vec::new());
     let mut next = Some(first);
     while let Some(job) = next {
