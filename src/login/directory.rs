@@ -220,8 +220,8 @@ impl Logins {
 
     /// What a person accepts before the first sign-in there.
     #[must_use]
-    pub fn notice(&self, named: &Named) -> &'static str {
-        self.vendor(&named.vendor).map_or("", |vendor| vendor.notice())
+    pub fn notice(&self, named: &Named) -> String {
+        self.vendor(&named.vendor).map(|vendor| vendor.notice()).unwrap_or_default()
     }
 
     /// The configured vendors' names.

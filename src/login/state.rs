@@ -62,7 +62,7 @@ pub struct Status {
     pub expires_at: Option<Timestamp>,
     /// When it is to be renewed.
     pub refresh_at: Option<Timestamp>,
-    /// When it was renewed last.
+    /// When it was renewed last; the sign-in counts as the first time.
     pub last_refresh_at: Option<Timestamp>,
     /// What went wrong last, until it goes right again.
     pub last_error: Option<Problem>,

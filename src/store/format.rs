@@ -35,7 +35,7 @@ pub struct Record {
     pub issued_at: Timestamp,
     /// When it ends, by our clock.
     pub expires_at: Timestamp,
-    /// When it was last renewed; absent for a fresh login.
+    /// When it was last renewed; the sign-in counts as the first time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_refresh_at: Option<Timestamp>,
     /// The vendor's id of the account.

@@ -57,8 +57,11 @@ impl OpenAi {
 
     /// What a person accepts before the first sign-in.
     #[must_use]
-    pub fn notice(&self) -> &'static str {
-        NOTICE
+    pub fn notice(&self) -> String {
+        match self.config.kind {
+            config::VendorKind::OpenAi => NOTICE.to_owned(),
+            config::VendorKind::Sandbox => format!("{SANDBOX_NOTICE} {NOTICE}"),
+        }
     }
 
     /// What a grant from here is bound to.
@@ -313,6 +316,10 @@ pub const BUILTIN_MODELS: [&str; 8] = [
     "gpt-5.6-luna",
     "gpt-5.5",
 ];
+
+/// What stands before it at the stand-in vendor.
+const SANDBOX_NOTICE: &str = "This is the sandbox, a stand-in on this machine: no real account is used and nothing \
+leaves it. With the real vendor you would be accepting the following.";
 
 /// What a person accepts before the first sign-in.
 const NOTICE: &str = "Signing in uses your own ChatGPT account. By continuing you confirm that you are a ChatGPT \

@@ -45,7 +45,7 @@ impl Owner {
             refresh_token: granted.refresh_token,
             issued_at: now,
             expires_at: granted.expires_at,
-            last_refresh_at: None,
+            last_refresh_at: Some(now),
             account_id: granted.identity.account_id,
             email: granted.identity.email,
             plan: granted.identity.plan,

@@ -189,10 +189,11 @@ async fn a_login_of_another_issuer_or_client_is_shown_to_nobody() {
 async fn a_setting_that_changes_while_the_issuer_is_asked_does_not_cost_the_answer() {
     let (house, open) = House::signed_in(HOUR).await;
     let elsewhere = House::new(HOUR).await;
+    let signed_in_at = open.login.status().last_refresh_at;
     late_answer(&house, &open).await;
     open.logins.configure(&elsewhere.config()).await;
     house.jump(MINUTE);
-    let status = until(&open.login, |s| s.last_refresh_at.is_some()).await;
+    let status = until(&open.login, |s| s.last_refresh_at > signed_in_at).await;
     assert_eq!((status.state, reason(&status)), (State::LoginRequired, "issuer_changed"));
     assert_eq!(elsewhere.stats().await["endpoints"], json!({}), "nothing was sent there");
     open.logins.configure(&house.config()).await;
