@@ -32,7 +32,7 @@ fuzz_target!(|data: &[u8]| {
     }
     let [high, low, to, body @ ..] = data else { return };
     let Ok(body) = serde_json::from_slice::<&RawValue>(body) else { return };
-    match decode::<Record>(&encode(body)) {
+    match decode::<Record>(&encode(&body)) {
         Ok(record) => {
             survives(&record);
             spoilt(&record, usize::from(u16::from_be_bytes([*high, *low])), *to);
