@@ -82,6 +82,7 @@
 //! | jsonwebtoken, aws-lc-rs | signatures, SHA-256, comparison: one crypto library | `rust_crypto`: 53 more crates, RUSTSEC-2023-0071 |
 //! | getrandom | randomness from the system (already below tempfile) | aws-lc's own generator: 30 ms of entropy at the first use |
 //! | base64 | PKCE and handles | – |
+//! | memchr | the end of a line, found fast (already below serde_json) | a byte at a time |
 //! | secrecy | strings that wipe themselves | an own wrapper |
 //! | tempfile | files that replace others whole | atomic-write-file: fewer users |
 //! | directories | where each system keeps such files | – |
