@@ -96,18 +96,6 @@ impl Slot {
         Ok(record.filter(|record| record.epoch == epoch && record.generation > generation))
     }
 
-    /// Moves away whatever stands where the credential belongs but could not be read.
-    ///
-    /// # Errors
-    /// Where it cannot be moved.
-    pub fn set_unreadable_aside(&self, now: Timestamp) -> Result<(), StoreError> {
-        let path = self.path();
-        if std::fs::symlink_metadata(&path).is_ok() {
-            self.set_aside(&path, "refused", now)?;
-        }
-        Ok(())
-    }
-
     fn read_login(
         &self,
         loaded: &mut Loaded,

@@ -8,10 +8,8 @@ use std::time::Duration;
 
 use tokio::task::JoinHandle;
 
-use super::{Parts, blocking};
-use crate::clock::Timestamp;
-use crate::secret::AccessToken;
-use crate::store::{Mark, Record, Room, StoreError};
+use super::blocking;
+use crate::store::{Mark, Record, Room, Slot, StoreError};
 use crate::vendor::jwks::Disbelief;
 use crate::vendor::{Identity, OpenAi, Refreshed};
 
@@ -23,8 +21,9 @@ const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) struct Flight {
     /// The epoch it belongs to; what lands in a later one comes too late.
     pub(super) epoch: u64,
+    vendor: Arc<OpenAi>,
     kind: Kind,
-    task: JoinHandle<Landing>,
+    task: JoinHandle<Outcome>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +42,8 @@ impl Flight {
 #[derive(Debug)]
 pub(super) struct Landing {
     pub(super) epoch: u64,
+    /// Who was asked, which by now need not be whom the configuration names.
+    pub(super) vendor: Arc<OpenAi>,
     pub(super) outcome: Outcome,
 }
 
@@ -73,72 +74,72 @@ pub(super) struct Check {
 /// Waits for the flight to land and clears its place; for ever where there is none.
 pub(super) async fn land(flight: &mut Option<Flight>) -> Landing {
     let Some(under_way) = flight else { return std::future::pending().await };
-    let landed = (&mut under_way.task).await;
-    let epoch = under_way.epoch;
+    let outcome = (&mut under_way.task).await.unwrap_or(Outcome::Lost);
+    let (epoch, vendor) = (under_way.epoch, Arc::clone(&under_way.vendor));
     *flight = None;
-    landed.unwrap_or(Landing { epoch, outcome: Outcome::Lost })
+    Landing { epoch, vendor, outcome }
 }
 
-/// Begins a refresh of `record`: room first, then the file once more, then the issuer, once.
+/// Begins a refresh of `record`. A token that is `dead` is worth asking for even without room for the answer.
 pub(super) fn refresh(
-    parts: &Parts,
+    slot: Slot,
     vendor: &Arc<OpenAi>,
-    record: &Record,
-    unknowns: u32,
-    now: Timestamp,
+    record: Record,
+    mark: Mark,
     dead: bool,
-    rejected: bool,
 ) -> Flight {
-    let (slot, vendor, record) = (parts.slot.clone(), Arc::clone(vendor), record.clone());
-    let epoch = record.epoch;
-    tracing::info!(vendor = %parts.vendor_name, account = %parts.account, generation = record.generation, dead, rejected, "refreshing");
-    let task = tokio::spawn(async move {
-        let outcome = async {
-            let mark =
-                Mark { epoch, generation: record.generation, attempt: unknowns, begun_at: now };
-            let (held, places) = (record.clone(), slot.clone());
-            let prepared = blocking(move || {
-                // Whoever else wrote here had the lock before us: what it knows is newer.
-                let newer = places.newer_than(held.epoch, held.generation)?;
-                Ok((newer, places.make_room(&mark, &held)))
-            });
-            let room = match prepared.await {
-                Err(error) => return Outcome::NoRoom(error),
-                Ok((Some(newer), _)) => return Outcome::Newer(Box::new(newer)),
-                Ok((None, Ok(room))) => Some(room),
-                // A dead token leaves nothing to wait for; the answer is kept in memory until it can be saved.
-                Ok((None, Err(error))) if dead => {
-                    tracing::error!(%error, "there is no room for the issuer's answer; asking all the same, the token is dead");
-                    None
-                }
-                Ok((None, Err(error))) => return Outcome::NoRoom(error),
-            };
-            let refreshed = vendor.refresh(&record.refresh_token).await;
-            if matches!(refreshed, Refreshed::Harmless { .. }) && room.is_some() {
-                drop(room);
-                if let Err(error) = blocking(move || slot.clear_mark()).await {
-                    tracing::warn!(%error, "the mark of a refresh that did not happen stands");
-                }
-                return Outcome::Asked(refreshed, None);
-            }
-            Outcome::Asked(refreshed, room)
-        };
-        Landing { epoch, outcome: outcome.await }
+    let (epoch, vendor) = (record.epoch, Arc::clone(vendor));
+    let task = tokio::spawn(ask(slot, Arc::clone(&vendor), record, mark, dead));
+    Flight { epoch, vendor, kind: Kind::Refresh, task }
+}
+
+/// What the disk says before the issuer is asked.
+enum Prepared {
+    Newer(Box<Record>),
+    Room(Room),
+    Full(StoreError),
+}
+
+/// Room first, then the file once more, then the issuer, once.
+async fn ask(slot: Slot, vendor: Arc<OpenAi>, record: Record, mark: Mark, dead: bool) -> Outcome {
+    let (held, places) = (record.clone(), slot.clone());
+    let prepared = blocking(move || {
+        // Whoever else wrote here had the lock before us: what it knows is newer.
+        Ok(match places.newer_than(held.epoch, held.generation)? {
+            Some(newer) => Prepared::Newer(Box::new(newer)),
+            None => places.make_room(&mark, &held).map_or_else(Prepared::Full, Prepared::Room),
+        })
     });
-    Flight { epoch, kind: Kind::Refresh, task }
+    let room = match prepared.await {
+        Err(error) => return Outcome::NoRoom(error),
+        Ok(Prepared::Newer(newer)) => return Outcome::Newer(newer),
+        Ok(Prepared::Room(room)) => Some(room),
+        // There is nothing to wait for; the answer is kept in memory until it can be saved.
+        Ok(Prepared::Full(error)) if dead => {
+            tracing::error!(%error, "there is no room for the issuer's answer; asking all the same, the token is dead");
+            None
+        }
+        Ok(Prepared::Full(error)) => return Outcome::NoRoom(error),
+    };
+    let refreshed = vendor.refresh(&record.refresh_token).await;
+    if matches!(refreshed, Refreshed::Harmless { .. }) && room.is_some() {
+        drop(room);
+        if let Err(error) = blocking(move || slot.clear_mark()).await {
+            tracing::warn!(%error, "the mark of a refresh that did not happen stands");
+        }
+        return Outcome::Asked(refreshed, None);
+    }
+    Outcome::Asked(refreshed, room)
 }
 
 /// Begins the check of a kept token's signature and account.
 pub(super) fn check(vendor: &Arc<OpenAi>, record: &Record, check: Check) -> Flight {
-    let (vendor, epoch) = (Arc::clone(vendor), record.epoch);
-    let token: AccessToken = record.access_token.clone();
+    let (asked, token) = (Arc::clone(vendor), record.access_token.clone());
     let task = tokio::spawn(async move {
-        let checked =
-            tokio::time::timeout(CHECK_TIMEOUT, vendor.identify(&token, None, check.skew_millis))
-                .await;
-        let result =
-            checked.unwrap_or_else(|_| Err(Disbelief::KeysUnreachable("no answer in time".into())));
-        Landing { epoch, outcome: Outcome::Checked(result, check) }
+        let identified = asked.identify(&token, None, check.skew_millis);
+        let checked = tokio::time::timeout(CHECK_TIMEOUT, identified).await;
+        let late = || Err(Disbelief::KeysUnreachable("no answer in time".into()));
+        Outcome::Checked(checked.unwrap_or_else(|_| late()), check)
     });
-    Flight { epoch, kind: Kind::Check, task }
+    Flight { epoch: record.epoch, vendor: Arc::clone(vendor), kind: Kind::Check, task }
 }

@@ -1,5 +1,7 @@
 //! What an outcome means: keep, check, publish, answer, in that order, and both failure roads.
 
+use std::sync::Arc;
+
 use super::flight::{self, Check, Landing, Outcome};
 use super::tenure::source;
 use super::{Owner, blocking};
@@ -9,7 +11,7 @@ use crate::login::state::Problem;
 use crate::secret::random_unit;
 use crate::store::{Record, Refusal, Room};
 use crate::vendor::jwks::Disbelief;
-use crate::vendor::{Grant, Identity, Refreshed};
+use crate::vendor::{Grant, Identity, OpenAi, Refreshed};
 
 /// How often a token whose keys were out of reach is checked again.
 const CHECK_AGAIN: std::time::Duration = std::time::Duration::from_secs(60);
@@ -18,11 +20,11 @@ const ASSUMED_LIFE_SECS: u64 = 3600;
 
 impl Owner {
     /// Acts on a flight that landed, then tells everybody.
-    pub(super) async fn conclude(&mut self, Landing { epoch, outcome }: Landing) {
+    pub(super) async fn conclude(&mut self, Landing { epoch, vendor, outcome }: Landing) {
         if epoch == self.epoch && (self.held.is_some() || self.candidate.is_some()) {
             self.act_on(outcome).await;
         } else {
-            self.too_late(outcome).await;
+            self.too_late(vendor, outcome).await;
         }
         self.publish();
         let now = self.parts.clock.now();
@@ -207,11 +209,11 @@ impl Owner {
     }
 
     /// What landed belongs to a login that was given up meanwhile: nothing of it may stay.
-    async fn too_late(&mut self, outcome: Outcome) {
+    async fn too_late(&mut self, vendor: Arc<OpenAi>, outcome: Outcome) {
         if let Outcome::Asked(Refreshed::Granted(Grant { refresh_token: Some(token), .. }), _) =
             outcome
         {
-            self.revoke(token);
+            self.revoke(vendor, token);
         }
         // No other flight has begun since, so a spare that stands there is this one's.
         let slot = self.parts.slot.clone();

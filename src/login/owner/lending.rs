@@ -9,6 +9,7 @@ use super::{Owner, flight};
 use crate::clock::Timestamp;
 use crate::login::state::Problem;
 use crate::login::{Lending, Lent, LoginError, schedule};
+use crate::store::Mark;
 
 impl Owner {
     pub(super) fn lend(
@@ -112,16 +113,13 @@ impl Owner {
         else {
             return;
         };
+        let (epoch, generation) = (held.record.epoch, held.record.generation);
         let dead = held.record.expires_at <= now;
-        self.flight = Some(flight::refresh(
-            &self.parts,
-            vendor,
-            &held.record,
-            self.unknowns,
-            now,
-            dead,
-            rejected,
-        ));
+        let (name, account) = (&self.parts.vendor_name, &self.parts.account);
+        tracing::info!(vendor = %name, %account, generation, dead, rejected, "refreshing");
+        let mark = Mark { epoch, generation, attempt: self.unknowns, begun_at: now };
+        let (slot, record) = (self.parts.slot.clone(), held.record.clone());
+        self.flight = Some(flight::refresh(slot, vendor, record, mark, dead));
         self.publish();
     }
 

@@ -56,9 +56,9 @@ impl Owner {
         let (slot, kept) = (self.parts.slot.clone(), record.clone());
         blocking(move || slot.keep(&kept, None)).await?;
         self.note_in_ledger(Entry { epoch, generation }).await;
-        if let Some((old, _)) = self.give_up() {
+        if let Some((vendor, old)) = self.give_up() {
             // Only now that the new grant is safe.
-            self.revoke(old);
+            self.revoke(vendor, old);
         }
         self.take_up(Some(record), now);
         tracing::info!(vendor = %self.parts.vendor_name, account = %self.parts.account, generation, "signed in");
@@ -92,33 +92,31 @@ impl Owner {
             return;
         }
         tracing::info!(vendor = %self.parts.vendor_name, account = %self.parts.account, "signed out");
-        match (given_up, self.parts.vendor.clone()) {
-            (Some((token, foreign)), Some(vendor)) if revoke && !foreign => {
+        match given_up.filter(|_| revoke) {
+            Some((vendor, token)) => {
                 // The issuer may be slow: the owner goes on meanwhile.
                 self.parts.tracker.spawn(async move {
                     let asked = tokio::time::timeout(REVOKE_TIMEOUT, vendor.revoke(&token)).await;
                     let _ = reply.send(Ok(matches!(asked, Ok(Ok(())))));
                 });
             }
-            _ => drop(reply.send(Ok(false))),
+            None => drop(reply.send(Ok(false))),
         }
     }
 
     /// Asks the issuer to end a grant that nobody needs any more; best effort, in the background.
-    pub(super) fn revoke(&self, token: RefreshToken) {
-        if let Some(vendor) = self.parts.vendor.clone() {
-            self.parts.tracker.spawn(async move {
-                match tokio::time::timeout(REVOKE_TIMEOUT, vendor.revoke(&token)).await {
-                    Ok(Ok(())) => tracing::info!("a grant that is no longer needed was revoked"),
-                    Ok(Err(error)) => {
-                        tracing::warn!(%error, "a grant that is no longer needed was not revoked")
-                    }
-                    Err(_) => {
-                        tracing::warn!("a grant that is no longer needed was not revoked in time")
-                    }
+    pub(super) fn revoke(&self, vendor: Arc<OpenAi>, token: RefreshToken) {
+        self.parts.tracker.spawn(async move {
+            match tokio::time::timeout(REVOKE_TIMEOUT, vendor.revoke(&token)).await {
+                Ok(Ok(())) => tracing::info!("a grant that is no longer needed was revoked"),
+                Ok(Err(error)) => {
+                    tracing::warn!(%error, "a grant that is no longer needed was not revoked")
                 }
-            });
-        }
+                Err(_) => {
+                    tracing::warn!("a grant that is no longer needed was not revoked in time")
+                }
+            }
+        });
     }
 
     pub(super) async fn note_in_ledger(&self, entry: Entry) {
@@ -129,12 +127,13 @@ impl Owner {
         }
     }
 
-    /// Lets go of the login: its newest refresh token, and whether it belongs to another issuer.
-    pub(super) fn give_up(&mut self) -> Option<(RefreshToken, bool)> {
-        let held = self.held.take();
-        let foreign = held.as_ref().is_some_and(|held| held.foreign.is_some());
-        let newest = self.candidate.take().or_else(|| held.map(|held| held.record));
-        newest.map(|record| (record.refresh_token, foreign))
+    /// Lets go of the login: its newest refresh token, and the vendor that granted it. Nothing where the
+    /// configuration knows that vendor no longer: the token is shown to nobody else.
+    fn give_up(&mut self) -> Option<(Arc<OpenAi>, RefreshToken)> {
+        let held = self.held.take().map(|held| held.record);
+        let newest = self.candidate.take().or(held)?;
+        let vendor = self.parts.vendor.clone().filter(|vendor| source(vendor) == newest.source)?;
+        Some((vendor, newest.refresh_token))
     }
 
     /// Makes a record the one held, forgetting all that belonged to the last.

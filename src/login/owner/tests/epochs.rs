@@ -186,6 +186,22 @@ async fn a_login_of_another_issuer_or_client_is_shown_to_nobody() {
 }
 
 #[tokio::test]
+async fn a_sign_in_at_another_issuer_shows_it_nothing_of_the_old_login() {
+    let (house, open) = House::signed_in(HOUR).await;
+    let elsewhere = House::new(HOUR).await;
+    open.logins.configure(&elsewhere.config()).await;
+    until(&open.login, |s| s.state == State::LoginRequired).await;
+    elsewhere.sign_in(&open).await;
+    assert_eq!(open.login.lend(USUAL).await.unwrap().generation, 2);
+    // The next one replaces a login of the same issuer, which is revoked: the only one ever to be.
+    elsewhere.sign_in(&open).await;
+    elsewhere.wait("on=revoke&answered=1").await;
+    assert_eq!(elsewhere.stat("revocations").await, 1);
+    assert_eq!(elsewhere.stats().await["endpoints"]["revoke"]["answered"], 1);
+    assert_eq!(house.stat("revocations").await, 0, "nobody there is configured to be told");
+}
+
+#[tokio::test]
 async fn a_setting_that_changes_while_the_issuer_is_asked_does_not_cost_the_answer() {
     let (house, open) = House::signed_in(HOUR).await;
     let elsewhere = House::new(HOUR).await;
