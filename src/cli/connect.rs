@@ -142,7 +142,7 @@ fn not_started(error: &StartError) -> Failure {
 /// instance lock sees to that.
 fn take_turn(path: PathBuf) -> Option<File> {
     files::create_dir(path.parent()?).ok()?;
-    let file = File::options().create(true).truncate(false).write(true).open(path).ok()?;
+    let file = files::append(&path).ok()?;
     let (locked, got) = channel();
     std::thread::spawn(move || locked.send(file.lock().map(|()| file)));
     got.recv_timeout(2 * START_TIME_MAX).ok()?.ok()
