@@ -161,9 +161,9 @@ async fn run(
     service::ready("lending");
 
     let configuration = Configuration { path: config_path, logins: logins.clone(), logs };
-    let mut watchdog =
-        tokio::time::interval(service::watchdog_interval().unwrap_or(Duration::MAX / 4));
-    let watched = service::watchdog_interval().is_some();
+    if let Some(interval) = service::watchdog_interval() {
+        tokio::spawn(feed_watchdog(logins.clone(), interval));
+    }
     let idle = idle(&surface, config.daemon.idle_exit);
     tokio::pin!(idle);
     let mut lost = false;
@@ -177,7 +177,6 @@ async fn run(
             () = stop.cancelled() => break,
             () = logins.owner_lost() => { lost = true; break }
             () = &mut idle => { tracing::info!("nobody has called for a while"); break }
-            _ = watchdog.tick(), if watched => feed_watchdog(&logins).await,
         }
     }
     tracing::info!("stopping");
@@ -250,14 +249,20 @@ impl Configuration<'_> {
     }
 }
 
-/// Fed only when every owner answers: a daemon whose owners hang is of no use to anybody.
-async fn feed_watchdog(logins: &Logins) {
-    for login in logins.all() {
-        if !login.is_alive().await {
-            return;
+/// Fed only when every owner answers: a daemon whose owners hang is of no use to anybody. A task of its
+/// own, as waiting for one that hangs must keep nobody else waiting.
+async fn feed_watchdog(logins: Logins, interval: Duration) {
+    let mut due = tokio::time::interval(interval);
+    loop {
+        due.tick().await;
+        let mut alive = true;
+        for login in logins.all() {
+            alive &= login.is_alive().await;
+        }
+        if alive {
+            service::feed_watchdog();
         }
     }
-    service::feed_watchdog();
 }
 
 /// Resolves when no client has been connected for `patience`; never without one.
