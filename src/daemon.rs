@@ -53,7 +53,7 @@ pub enum ServeError {
     /// Another daemon owns the data directory, or the folders cannot be had.
     #[error(transparent)]
     Store(#[from] OpenError),
-    /// Logs or the audit trail cannot be written.
+    /// Something that everything rests on cannot be had: the runtime, the log, the signals.
     #[error("could not begin {what}: {source}")]
     Begin {
         /// What.
@@ -133,7 +133,7 @@ async fn run(
         tracing::warn!("{setting} is set, but this version does nothing with it yet");
     }
     let mut signals = Signals::new().map_err(begin("listening for signals"))?;
-    let audit = Audit::open(&paths.audit_dir(), clock.clone()).map_err(begin("the audit trail"))?;
+    let audit = Audit::start(&paths.audit_dir(), clock.clone());
     // What serves stops first, so that owners are still there for the answers it owes.
     let (stop, owners_stop) = (CancellationToken::new(), CancellationToken::new());
     let logins = Logins::open(store, &config, clock.clone(), owners_stop.clone())

@@ -88,20 +88,18 @@ enum Job {
 }
 
 impl Audit {
-    /// Opens the trail in `dir`, making what is missing, and starts the task that writes it. The
-    /// task ends with the last handle.
-    ///
-    /// # Errors
-    /// Where the folder or the newest file cannot be opened.
+    /// Starts the task that writes the trail in `dir`, making what is missing when there is something to
+    /// write. The task ends with the last handle.
     ///
     /// # Panics
     /// Outside a tokio runtime.
-    pub fn open(dir: &Path, clock: Clock) -> io::Result<Self> {
-        let files = Files::open(dir)?;
+    #[must_use]
+    pub fn start(dir: &Path, clock: Clock) -> Self {
+        let files = Files::new(dir);
         let (queue, jobs) = mpsc::channel(QUEUE_ENTRIES);
         let (lost, hurry) = (Arc::new(AtomicU64::new(0)), Arc::new(Notify::new()));
         tokio::spawn(write(jobs, hurry.clone(), files, lost.clone(), clock));
-        Ok(Self { queue, hurry, lost, dir: dir.into() })
+        Self { queue, hurry, lost, dir: dir.into() }
     }
 
     /// Adds an entry. Never waits and never fails: where the queue is full the entry is lost, and the
@@ -241,11 +239,11 @@ mod tests {
     #[tokio::test]
     async fn the_newest_entries_come_last_and_survive_a_restart() {
         let dir = tempfile::tempdir().unwrap();
-        let audit = Audit::open(dir.path(), Clock::System).unwrap();
+        let audit = Audit::start(dir.path(), Clock::System);
         (0..1000).for_each(|number| audit.record(entry(number)));
         assert_eq!(audit.tail(2).await.unwrap(), [entry(998), entry(999)]);
         drop(audit);
-        let audit = Audit::open(dir.path(), Clock::System).unwrap();
+        let audit = Audit::start(dir.path(), Clock::System);
         audit.record(entry(1000));
         assert_eq!(audit.tail(5000).await.unwrap(), (0..=1000).map(entry).collect::<Vec<_>>());
     }
@@ -253,7 +251,7 @@ mod tests {
     #[tokio::test]
     async fn a_full_queue_loses_entries_and_the_trail_says_how_many() {
         let dir = tempfile::tempdir().unwrap();
-        let audit = Audit::open(dir.path(), Clock::System).unwrap();
+        let audit = Audit::start(dir.path(), Clock::System);
         // The writing task cannot run before we wait for something.
         let queue = u64::try_from(QUEUE_ENTRIES).unwrap();
         (0..queue + 5).for_each(|number| audit.record(entry(number)));
@@ -271,19 +269,8 @@ mod tests {
     async fn a_disk_that_fails_loses_entries_but_no_call() {
         let dir = tempfile::tempdir().unwrap();
         let kept = dir.path().join("audit");
-        let audit = Audit::open(&kept, Clock::System).unwrap();
-        std::fs::remove_dir_all(&kept).unwrap();
         std::fs::write(&kept, "in the way").unwrap();
-        let (queue, jobs) = mpsc::channel(8);
-        let failing = Audit { queue, ..audit.clone() };
-        let files = Files::broken(&kept);
-        tokio::spawn(write(
-            jobs,
-            failing.hurry.clone(),
-            files,
-            failing.lost.clone(),
-            Clock::System,
-        ));
+        let failing = Audit::start(&kept, Clock::System);
         failing.record(entry(1));
         failing.record(entry(2));
         failing.flush().await;

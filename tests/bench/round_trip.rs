@@ -84,7 +84,7 @@ async fn lend(listener: Listener, home: std::path::PathBuf) {
     let logins = Logins::open(store, &Config::default(), Clock::System, stop.clone())
         .await
         .expect("the login was kept");
-    let audit = Audit::open(&home.join("audit"), Clock::System).expect("a free folder");
+    let audit = Audit::start(&home.join("audit"), Clock::System);
     let about = About { started_at: Clock::System.now(), socket: String::new() };
     let (reload, _reloads) = tokio::sync::mpsc::channel(1);
     let surface = Surface::new(logins, audit, Clock::System, about, reload, stop.clone());

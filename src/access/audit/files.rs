@@ -17,19 +17,13 @@ const KEPT_FILES: usize = 5;
 #[derive(Debug)]
 pub(super) struct Files {
     dir: PathBuf,
-    /// Absent after a failure, until the next attempt.
+    /// Absent before the first line, and after a failure until the next attempt.
     newest: Option<(File, u64)>,
 }
 
 impl Files {
-    pub(super) fn open(dir: &Path) -> io::Result<Self> {
-        let mut files = Self { dir: dir.to_owned(), newest: None };
-        files.newest()?;
-        Ok(files)
-    }
-
-    #[cfg(test)]
-    pub(super) fn broken(dir: &Path) -> Self {
+    /// Nothing is opened before the first line is written.
+    pub(super) fn new(dir: &Path) -> Self {
         Self { dir: dir.to_owned(), newest: None }
     }
 
@@ -131,7 +125,7 @@ mod tests {
     #[test]
     fn the_trail_is_bounded_and_read_across_its_files() {
         let dir = tempfile::tempdir().unwrap();
-        let mut files = Files::open(dir.path()).unwrap();
+        let mut files = Files::new(dir.path());
         for number in 0..300 {
             files.append(&line(number)).unwrap();
         }
@@ -149,10 +143,10 @@ mod tests {
     #[test]
     fn a_line_cut_off_by_a_kill_costs_itself_only() {
         let dir = tempfile::tempdir().unwrap();
-        Files::open(dir.path()).unwrap().append(&line(1)).unwrap();
+        Files::new(dir.path()).append(&line(1)).unwrap();
         let cut = fs::read(path(dir.path(), 0)).unwrap();
         fs::write(path(dir.path(), 0), [&cut[..], &cut[..50]].concat()).unwrap();
-        Files::open(dir.path()).unwrap().append(&line(2)).unwrap();
+        Files::new(dir.path()).append(&line(2)).unwrap();
         let seen: Vec<u64> =
             newest(dir.path(), 10).unwrap().iter().map(|entry| entry.at.0).collect();
         assert_eq!(seen, [1, 2]);
