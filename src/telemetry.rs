@@ -47,18 +47,19 @@ impl std::fmt::Debug for Guard {
 /// Starts logging for this process.
 ///
 /// # Errors
-/// When the log directory cannot be made, the level is no filter, or logging was started before.
+/// When the level is no filter, or logging was started before.
 pub fn start(log: &Log, log_dir: &Path) -> io::Result<Guard> {
-    let (writer, worker, ansi) = match Destination::of_this_process() {
-        Destination::Stderr => {
-            let colours =
-                anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never;
-            let (writer, worker) = queue(io::stderr());
-            (writer, worker, colours)
-        }
-        Destination::Files => {
-            let (writer, worker) = queue(daily_files(log_dir, log.keep_days)?);
-            (writer, worker, false)
+    let files = match Destination::of_this_process() {
+        Destination::Stderr => None,
+        Destination::Files => Some(daily_files(log_dir, log.keep_days)),
+    };
+    let (unwritable, (writer, worker), ansi) = match files {
+        Some(Ok(files)) => (None, queue(files), false),
+        // A disk that takes no log is no reason to lend nothing.
+        other => {
+            let terminal = anstream::AutoStream::choice(&io::stderr());
+            let colours = terminal != anstream::ColorChoice::Never;
+            (other.and_then(Result::err), queue(io::stderr()), colours)
         }
     };
     let (filter, handle) = reload::Layer::new(filter(&log.level)?);
@@ -68,6 +69,9 @@ pub fn start(log: &Log, log_dir: &Path) -> io::Result<Guard> {
         .with_filter(filter.and(cap()));
     tracing::subscriber::set_global_default(tracing_subscriber::registry().with(lines))
         .map_err(io::Error::other)?;
+    if let Some(error) = unwritable {
+        tracing::warn!(dir = %log_dir.display(), %error, "no log file can be written; logging here");
+    }
     Ok(Guard { _worker: worker, filter: handle })
 }
 

@@ -225,3 +225,20 @@ fn a_daemon_that_nobody_needs_ends_if_it_is_told_to() {
     drop(client);
     assert_eq!(daemon.wait_for_end().code(), Some(0), "{}", daemon.log());
 }
+
+#[test]
+fn a_disk_that_takes_neither_log_nor_trail_is_no_reason_to_lend_nothing() {
+    let sandbox = Sandbox::start();
+    let home = Home::new(&sandbox).with_log_files();
+    for name in ["log", "audit"] {
+        std::fs::create_dir_all(home.state()).unwrap();
+        std::fs::write(home.state().join(name), "in the way").unwrap();
+    }
+    let mut daemon = home.serve();
+    daemon.sign_in(&sandbox);
+    assert_eq!(daemon.token()["generation"], 1);
+    assert_eq!(daemon.stop().code(), Some(0));
+    for told in ["no log file can be written", "the audit trail cannot be written"] {
+        assert!(daemon.log().contains(told), "{}", daemon.log());
+    }
+}
