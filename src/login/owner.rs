@@ -115,8 +115,6 @@ struct Owner {
     /// When to try again to save what could not be saved.
     save_at: Option<Timestamp>,
     save_failures: u32,
-    /// One copy of what could not be saved stands in the state directory.
-    rescued: bool,
     problem: Option<Problem>,
     forced: Bucket,
 }
@@ -154,7 +152,6 @@ pub(super) async fn start(
         verify_at: None,
         save_at: None,
         save_failures: 0,
-        rescued: false,
         problem: None,
         parts,
     };

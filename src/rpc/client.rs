@@ -115,24 +115,6 @@ impl Client {
         self.exchange(method, params, &mut line, on_notification).map(ToOwned::to_owned)
     }
 
-    /// Waits for the next notification, for instance after `subscribe`.
-    ///
-    /// # Errors
-    /// See [`CallError`]; never `Refused`.
-    pub fn next_notification(
-        &mut self,
-        on_notification: &mut dyn FnMut(&str, &RawValue),
-    ) -> Result<(), CallError> {
-        let deadline = self.timeout.map(|timeout| Instant::now() + timeout);
-        loop {
-            let line = self.read_line(deadline)?;
-            if let Incoming::Notification { method, params } = understood(&line)? {
-                on_notification(&method, params.unwrap_or(RawValue::NULL));
-                return Ok(());
-            }
-        }
-    }
-
     /// Not generic: each type of parameters would bring a copy of all this.
     fn exchange<'a>(
         &mut self,

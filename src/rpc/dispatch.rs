@@ -11,13 +11,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::connection::{Later, Now, Outbox, Service, Session};
-use super::error::{Kind, RpcError};
+use super::message::named;
 use super::{Rejected, TokenParams};
 use crate::access::audit::Audit;
 use crate::access::peer::Peer;
@@ -120,14 +119,14 @@ impl Session for Caller {
     fn now(&mut self, method: &str, params: Option<&RawValue>, result: &mut Vec<u8>) -> Now {
         match method {
             "token" => self.lend_now(params, result),
-            "ping" => match parse::<super::Empty>(params) {
+            "ping" => match named::<super::Empty>(params) {
                 Ok(_) => {
                     result.extend_from_slice(b"{}");
                     Now::Done
                 }
                 Err(error) => Now::Error(error),
             },
-            "subscribe" | "unsubscribe" => match parse::<super::Empty>(params) {
+            "subscribe" | "unsubscribe" => match named::<super::Empty>(params) {
                 Ok(_) => {
                     self.subscribe(method == "subscribe");
                     result.extend_from_slice(b"{}");
@@ -160,7 +159,7 @@ impl Session for Caller {
 impl Caller {
     /// The fast way: no wait, no task switch, no allocation beyond the answer's own bytes.
     fn lend_now(&mut self, params: Option<&RawValue>, result: &mut Vec<u8>) -> Now {
-        let params: TokenParams = match parse(params) {
+        let params: TokenParams = match named(params) {
             Ok(params) => params,
             Err(error) => return Now::Error(error),
         };
@@ -253,15 +252,4 @@ fn encode(lent: &Lent) -> Box<[u8]> {
     };
     let json = serde_json::to_vec(&rest).expect("strings and numbers serialise");
     json[1..].into()
-}
-
-/// Reads parameters by name.
-fn parse<T: DeserializeOwned>(params: Option<&RawValue>) -> Result<T, RpcError> {
-    let text = params.map_or("{}", RawValue::get);
-    serde_json::from_str(text).map_err(|error| {
-        // The place within the parameters means nothing to whoever sees the whole line.
-        let words = error.to_string();
-        let words = words.split(" at line ").next().unwrap_or_default();
-        RpcError::new(Kind::InvalidParams, format!("the parameters do not fit: {words}"))
-    })
 }

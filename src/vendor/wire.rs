@@ -36,11 +36,9 @@ pub struct Answer {
     pub retry_after: Option<Duration>,
     /// The vendor's clock less ours, in milliseconds.
     pub skew_millis: i64,
-    /// The headers.
-    pub headers: HeaderMap,
 }
 
-/// Without body and headers: tokens come in the one, cookies in the other.
+/// Without the body: tokens come in it.
 impl fmt::Debug for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Answer").field("status", &self.status).finish_non_exhaustive()
@@ -100,7 +98,6 @@ impl Wire {
             let sent = !(error.is_connect() || error.is_builder());
             failure(error, sent)
         })?;
-        let (status, headers) = (response.status(), response.headers().clone());
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| failure(error, true))? {
             if body.len() + chunk.len() > MAX_ANSWER_BYTES {
@@ -109,10 +106,10 @@ impl Wire {
             }
             body.extend_from_slice(&chunk);
         }
-        let now = self.clock.now();
+        let (status, headers, now) = (response.status(), response.headers(), self.clock.now());
         let retry_after = headers.get(RETRY_AFTER).and_then(|value| retry_after(value, now));
         let skew_millis = headers.get(DATE).map_or(0, |value| skew(value, now));
-        Ok(Answer { status, body, retry_after, skew_millis, headers })
+        Ok(Answer { status, body, retry_after, skew_millis })
     }
 
     fn build(&self) -> reqwest::Result<Client> {

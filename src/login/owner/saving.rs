@@ -27,13 +27,11 @@ impl Owner {
             Ok(()) => {
                 self.save_at = None;
                 self.save_failures = 0;
-                self.rescued = false;
                 self.problem =
                     self.problem.take().filter(|problem| problem.reason != "storage_error");
             }
             Err((error, rescued)) => {
                 tracing::error!(%error, rescued = rescued.is_ok(), "the login could not be saved; trying again");
-                self.rescued = rescued.is_ok();
                 self.save_failures = self.save_failures.saturating_add(1);
                 self.save_at = Some(now.plus(schedule::backoff(
                     self.save_failures,
@@ -49,11 +47,15 @@ impl Owner {
         }
     }
 
+    /// What must not be lost: the candidate, else what is held.
+    fn newest(&self) -> Option<Record> {
+        let held = self.held.as_ref().map(|held| &held.record);
+        self.candidate.as_ref().or(held).cloned()
+    }
+
     /// Tries again to save the newest record.
     pub(super) async fn save_again(&mut self, now: Timestamp) {
-        let newest =
-            self.candidate.clone().or_else(|| self.held.as_ref().map(|held| held.record.clone()));
-        match newest {
+        match self.newest() {
             Some(record) => self.save(record, None, now).await,
             None => self.save_at = None,
         }
@@ -64,9 +66,7 @@ impl Owner {
         if self.save_at.is_none() {
             return Ok(());
         }
-        let newest =
-            self.candidate.clone().or_else(|| self.held.as_ref().map(|held| held.record.clone()));
-        let Some(record) = newest else { return Ok(()) };
+        let Some(record) = self.newest() else { return Ok(()) };
         let slot = self.parts.slot.clone();
         blocking(move || slot.keep(&record, None).or_else(|_| slot.rescue(&record))).await
     }

@@ -144,7 +144,6 @@ impl Owner {
         self.verify_at = None;
         self.save_at = None;
         self.save_failures = 0;
-        self.rescued = false;
         self.problem = None;
         self.candidate = None;
         self.held = None;

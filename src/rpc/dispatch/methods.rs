@@ -5,11 +5,12 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{ReloadRequest, Surface, lend, parse, write_token};
+use super::{ReloadRequest, Surface, lend, write_token};
 use crate::login::directory::Named;
 use crate::login::pending::{Begun, Progress, Way};
 use crate::login::{Login, LoginError};
 use crate::rpc::error::{Kind, RpcError};
+use crate::rpc::message::named;
 use crate::rpc::{
     Accounts, AccountsList, AccountsUse, AuditEntries, AuditTail, Empty, Info, LoggedOut,
     LoginComplete, LoginId, LoginMethod, LoginPoll, LoginStart, LoginStarted, LoginWait,
@@ -26,38 +27,38 @@ pub(super) type Called = Result<(Box<RawValue>, Option<u64>), RpcError>;
 pub(super) async fn call(surface: &Surface, method: &str, params: Option<&RawValue>) -> Called {
     match method {
         "token" => return token(surface, params).await,
-        "info" => done(info(surface, parse(params)?)),
-        "status" => done(status(surface, parse(params)?).await?),
-        "login.start" => done(login_start(surface, parse(params)?).await?),
+        "info" => done(info(surface, named(params)?)),
+        "status" => done(status(surface, named(params)?).await?),
+        "login.start" => done(login_start(surface, named(params)?).await?),
         "login.poll" => {
-            let LoginId { login_id } = parse(params)?;
+            let LoginId { login_id } = named(params)?;
             done(polled(surface.logins.pending().poll(&login_id)?))
         }
-        "login.wait" => done(login_wait(surface, parse(params)?).await?),
+        "login.wait" => done(login_wait(surface, named(params)?).await?),
         "login.complete" => {
-            let LoginComplete { login_id, redirect_url } = parse(params)?;
+            let LoginComplete { login_id, redirect_url } = named(params)?;
             done(polled(surface.logins.pending().complete(&login_id, &redirect_url).await?))
         }
         "login.cancel" => {
-            let LoginId { login_id } = parse(params)?;
+            let LoginId { login_id } = named(params)?;
             done(polled(surface.logins.pending().cancel(&login_id)?))
         }
-        "logout" => done(logout(surface, parse(params)?).await?),
-        "accounts.list" => done(accounts(surface, parse(params)?).await?),
+        "logout" => done(logout(surface, named(params)?).await?),
+        "accounts.list" => done(accounts(surface, named(params)?).await?),
         "accounts.use" => {
-            let AccountsUse { vendor, account } = parse(params)?;
+            let AccountsUse { vendor, account } = named(params)?;
             let named = surface.logins.name(vendor.as_deref(), Some(&account))?;
             done(surface.logins.use_account(&named).await?)
         }
-        "models" => done(models(surface, parse(params)?).await?),
-        "audit.tail" => done(audit_tail(surface, parse(params)?).await?),
+        "models" => done(models(surface, named(params)?).await?),
+        "audit.tail" => done(audit_tail(surface, named(params)?).await?),
         "reload" => {
-            let Empty {} = parse(params)?;
+            let Empty {} = named(params)?;
             reload(surface).await?;
             done(Empty {})
         }
         "shutdown" => {
-            let Empty {} = parse(params)?;
+            let Empty {} = named(params)?;
             tracing::info!("stopping, as asked by a client");
             surface.stop.cancel();
             done(Empty {})
@@ -92,7 +93,7 @@ fn done(result: impl Serialize) -> Result<Box<RawValue>, RpcError> {
 }
 
 async fn token(surface: &Surface, params: Option<&RawValue>) -> Called {
-    let lent = lend(surface, &parse(params)?).await?;
+    let lent = lend(surface, &named(params)?).await?;
     let mut bytes = Vec::new();
     write_token(&lent, surface.clock.now(), &mut bytes);
     let text = String::from_utf8(bytes)

@@ -94,7 +94,6 @@ mod tests {
             body: body.as_bytes().to_vec(),
             retry_after: None,
             skew_millis: 0,
-            headers: reqwest::header::HeaderMap::new(),
         }
     }
 
