@@ -3,4 +3,5 @@
 //! Kept apart from what is asked for, so that no method can be added that forgets the question.
 
 pub mod audit;
+pub mod keys;
 pub mod peer;

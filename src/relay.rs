@@ -1,3 +1,10 @@
-//! What passes through to the vendor's API with a token that stays here; so far its list of models.
+//! What passes through to the vendor's API with a token that stays here.
 
+pub mod chat;
 pub mod models;
+pub mod passing;
+pub mod rebuild;
+pub mod routing;
+pub mod sanitise;
+pub mod sse;
+pub mod usage;

@@ -15,8 +15,10 @@ pub mod server;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::access::keys::{KeyInfo, Scope};
 pub use crate::login::state::{LoginProgress, State, Status};
 pub use crate::relay::models::{Model, ModelsSource};
+pub use crate::relay::usage::{ClientUse, Usage, Window};
 pub use error::{ErrorData, Kind, RpcError};
 
 use crate::clock::Timestamp;
@@ -257,6 +259,66 @@ pub struct Models {
     pub models: Vec<Model>,
     /// Where the list comes from.
     pub source: ModelsSource,
+}
+
+/// Parameters of `lease`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LeaseParams {
+    /// Who it is for: a name for the audit trail and the counts.
+    pub client: String,
+    /// Seconds that it lives; an hour unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl: Option<u64>,
+}
+
+/// Result of `lease`.
+#[derive(Deserialize)]
+pub struct Leased {
+    /// The bearer for the loopback door.
+    pub key: crate::secret::Secret,
+    /// When it ends.
+    pub expires_at: Timestamp,
+    /// What a client takes for the API's address: `http://127.0.0.1:PORT/v1`.
+    pub base_url: String,
+}
+
+/// Parameters of `keys.add`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeysAdd {
+    /// Its name, as accounts are named.
+    pub name: String,
+    /// Seconds that it lives; for ever unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl: Option<u64>,
+    /// What it opens beside `/v1` and `/healthz`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scopes: Option<Vec<Scope>>,
+}
+
+/// Result of `keys.add`: the only time that the key is shown.
+#[derive(Deserialize)]
+pub struct KeyAdded {
+    /// As asked for.
+    pub name: String,
+    /// The key.
+    pub key: crate::secret::Secret,
+}
+
+/// Result of `keys.list`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Keys {
+    /// By name.
+    pub keys: Vec<KeyInfo>,
+}
+
+/// Parameters of `keys.revoke`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeysRevoke {
+    /// Which.
+    pub name: String,
 }
 
 /// Parameters of `audit.tail`.

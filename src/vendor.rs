@@ -5,6 +5,7 @@
 //! a class, not an error source: what matters is whether the refresh token may have been used up.
 
 pub mod callback;
+pub mod carrier;
 pub mod jwks;
 pub mod openai;
 pub mod page;

@@ -1,0 +1,1 @@
+//! Chat Completions to Responses and back. Pure.

@@ -1,0 +1,1 @@
+//! The final object, gathered from a stream. Pure.

@@ -1,0 +1,1 @@
+//! Where a workspace's requests must go.
