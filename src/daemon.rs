@@ -21,6 +21,8 @@ use crate::platform::ipc::Listener;
 use crate::platform::paths::Paths;
 use crate::platform::service;
 use crate::platform::signals::{Signal, Signals};
+use crate::relay::Relay;
+use crate::relay::models::Catalogue;
 use crate::rpc::dispatch::{About, Dispatcher, ReloadRequest, Surface};
 use crate::rpc::server::{self, Limits};
 use crate::store::{OpenError, Store, StoreError};
@@ -144,8 +146,19 @@ async fn run(
         listen(&socket).map_err(|source| ServeError::Listen { socket: socket.clone(), source })?;
     let (reload, mut reloads) = mpsc::channel(RELOADS);
     let about = About { started_at: clock.now(), socket: socket.clone() };
-    let surface =
-        Arc::new(Surface::new(logins.clone(), audit.clone(), clock, about, reload, stop.clone()));
+    let catalogue = Arc::new(Catalogue::default());
+    let relay =
+        Relay::new(logins.clone(), clock.clone(), Arc::clone(&catalogue), config.relay.clone());
+    let surface = Arc::new(Surface::new(
+        logins.clone(),
+        audit.clone(),
+        clock,
+        about,
+        catalogue,
+        relay.clone(),
+        reload,
+        stop.clone(),
+    ));
     let limits = Limits {
         max_clients: config.daemon.max_clients,
         max_message_bytes: config.daemon.max_message_bytes,
@@ -160,7 +173,8 @@ async fn run(
     tracing::info!(version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), %socket, "ready");
     service::ready("lending");
 
-    let configuration = Configuration { path: config_path, logins: logins.clone(), logs };
+    let configuration =
+        Configuration { path: config_path, logins: logins.clone(), relay, logs };
     if let Some(interval) = service::watchdog_interval() {
         tokio::spawn(feed_watchdog(logins.clone(), interval));
     }
@@ -217,6 +231,7 @@ fn not_in_force(config: &Config) -> Vec<&'static str> {
 struct Configuration<'a> {
     path: PathBuf,
     logins: Logins,
+    relay: Relay,
     logs: &'a telemetry::Guard,
 }
 
@@ -237,6 +252,7 @@ impl Configuration<'_> {
         match read {
             Ok(config) => {
                 self.logins.configure(&config).await;
+                self.relay.configure(config.relay);
                 tracing::info!(file = %self.path.display(), "the configuration was read again");
                 Ok(())
             }

@@ -1,6 +1,16 @@
 //! What passes through to the vendor's API with a token that stays here.
+//!
+//! A completion is shaped to what the backend takes, sent with a borrowed token, and its answer passed
+//! on as it comes. What a client is answered is decided before its first byte: until then a token that
+//! was refused is renewed, an overload waited out, a parameter that nobody takes dropped. After it
+//! nothing is repeated, because nobody can take back what was said.
 
+mod attempt;
 pub mod chat;
+pub mod failure;
+pub mod flow;
+pub mod forms;
+pub mod headers;
 pub mod models;
 pub mod passing;
 pub mod rebuild;
@@ -8,3 +18,256 @@ pub mod routing;
 pub mod sanitise;
 pub mod sse;
 pub mod usage;
+mod verdict;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::clock::Clock;
+use crate::config;
+use crate::login::Logins;
+use crate::login::directory::Named;
+use crate::vendor::carrier::Carrier;
+use chat::Asked;
+pub use failure::Failure;
+use flow::Flow;
+use models::{Catalogue, Known, ModelsSource};
+use routing::{RouteError, Routing};
+use sanitise::Terms;
+
+/// Parameters remembered as refused, of each vendor. There are not so many that a backend could know.
+const MOST_LEARNED: usize = 64;
+
+/// Which API the client speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Surface {
+    /// The Responses API.
+    Responses,
+    /// Chat Completions.
+    Chat,
+}
+
+/// A completion, as a client asks for it.
+pub struct Ask {
+    /// Which API it speaks.
+    pub surface: Surface,
+    /// Who it is, for the counts: a key's name, or a program's.
+    pub client: String,
+    /// Whose login it shall go through.
+    pub named: Named,
+    /// The request's headers; none over JSON-RPC.
+    pub headers: HeaderMap,
+    /// The request's body.
+    pub body: Bytes,
+}
+
+/// Without headers and body: what people write to a model is nobody's business.
+impl fmt::Debug for Ask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ask").field("surface", &self.surface).field("client", &self.client).finish_non_exhaustive()
+    }
+}
+
+/// A completion whose answer has begun.
+#[derive(Debug)]
+pub struct Carried {
+    /// Headers for the client.
+    pub headers: HeaderMap,
+    /// What was dropped of its request, by name.
+    pub dropped: Vec<String>,
+    /// Whether it wants a stream.
+    pub stream: bool,
+    /// The answer, in the Responses API's events.
+    pub flow: Counted,
+    /// What the client asked in Chat Completions' terms, if it did.
+    pub chat: Option<Asked>,
+}
+
+/// Carries completions. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Relay {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    logins: Logins,
+    clock: Clock,
+    carrier: Carrier,
+    catalogue: Arc<Catalogue>,
+    routing: Routing,
+    settings: RwLock<config::Relay>,
+    /// What each vendor's backend was found to refuse.
+    learned: Mutex<BTreeMap<String, Arc<[String]>>>,
+    streams: Arc<Semaphore>,
+}
+
+impl Relay {
+    /// A relay over these logins.
+    #[must_use]
+    pub fn new(
+        logins: Logins,
+        clock: Clock,
+        catalogue: Arc<Catalogue>,
+        settings: config::Relay,
+    ) -> Self {
+        let streams = Arc::new(Semaphore::new(settings.max_streams));
+        Self {
+            inner: Arc::new(Inner {
+                logins,
+                clock,
+                carrier: Carrier::new(),
+                catalogue,
+                routing: Routing::default(),
+                settings: RwLock::new(settings),
+                learned: Mutex::default(),
+                streams,
+            }),
+        }
+    }
+
+    /// Puts other settings in force; what is under way goes on by the old ones. How many completions are
+    /// carried at once stays as it was at the start.
+    pub fn configure(&self, settings: config::Relay) {
+        *self.inner.settings.write().unwrap_or_else(PoisonError::into_inner) = settings;
+    }
+
+    /// Sends a completion and waits for the beginning of its answer. Dropping what is given back cancels it.
+    ///
+    /// # Errors
+    /// [`Failure`], with nothing of an answer passed on.
+    pub async fn carry(&self, ask: Ask) -> Result<Carried, Failure> {
+        let inner = &self.inner;
+        let Ok(place) = Arc::clone(&inner.streams).try_acquire_owned() else {
+            return Err(Failure::Overloaded(
+                "too many completions are under way here; try again shortly".to_owned(),
+            ));
+        };
+        let login = inner.logins.login(&ask.named).await?;
+        let vendor = inner.logins.vendor(&ask.named.vendor).ok_or(crate::login::LoginError::NotFound)?;
+        let chat = match ask.surface {
+            Surface::Responses => None,
+            Surface::Chat => Some(chat::request(&ask.body)?),
+        };
+        let known = inner.catalogue.known(&inner.logins, &inner.clock, &ask.named).await?;
+        let settings = inner.settings();
+        let codex = headers::is_codex(&ask.headers);
+        let learned = inner.learned(&ask.named.vendor);
+        let body = chat.as_ref().map_or(ask.body.as_ref(), |asked| asked.body.as_slice());
+        let shaped = sanitise::shape(
+            body,
+            &Terms {
+                system: settings.system,
+                codex,
+                models: &known.all,
+                learned: &learned,
+                needs_instructions: true,
+            },
+        )?;
+        if !codex {
+            check_model(&shaped.model, &known)?;
+        }
+        let route = inner.routing.route(&vendor, &login, &ask.named, &inner.clock).await.map_err(unrouted)?;
+        let stream = chat.as_ref().map_or(shaped.stream, |asked| asked.stream);
+        let mut dropped = chat.as_ref().map_or_else(Vec::new, |asked| asked.dropped.clone());
+        dropped.extend(shaped.dropped);
+        let attempt = attempt::Attempt {
+            inner,
+            ask: &ask,
+            vendor,
+            login,
+            route,
+            settings,
+            // Only a Responses stream can carry a failure of the request's own as an event.
+            events: ask.surface == Surface::Responses && stream,
+        };
+        let (answer, flow) = attempt.carry(shaped.body.into(), &mut dropped).await?;
+        if let Some(etag) = answer.get("x-models-etag").and_then(|etag| etag.to_str().ok()) {
+            inner.catalogue.note_etag(&ask.named, etag);
+        }
+        dropped.sort_unstable();
+        dropped.dedup();
+        let flow = Counted { flow, client: ask.client, named: ask.named, inner: Arc::clone(inner), _place: place };
+        Ok(Carried { headers: headers::back(&answer), dropped, stream, flow, chat })
+    }
+}
+
+impl Inner {
+    fn settings(&self) -> config::Relay {
+        self.settings.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn learned(&self, vendor: &str) -> Arc<[String]> {
+        let learned = self.learned.lock().unwrap_or_else(PoisonError::into_inner);
+        learned.get(vendor).cloned().unwrap_or_default()
+    }
+
+    /// Remembers that this vendor's backend refuses a parameter.
+    fn learn(&self, vendor: &str, parameter: &str) {
+        let mut all = self.learned.lock().unwrap_or_else(PoisonError::into_inner);
+        let learned = all.entry(vendor.to_owned()).or_default();
+        if learned.len() < MOST_LEARNED && !learned.iter().any(|known| known == parameter) {
+            tracing::info!(vendor, parameter, "the backend refuses this parameter; it is dropped from now on");
+            *learned = learned.iter().cloned().chain([parameter.to_owned()]).collect();
+        }
+    }
+}
+
+fn unrouted(error: RouteError) -> Failure {
+    match error {
+        RouteError::Login(error) => Failure::Login(error),
+        other => Failure::Routing(other.to_string()),
+    }
+}
+
+/// A model that nobody offers is refused here, with those that are. Where the list is only this
+/// program's own, it may know less than the backend, and the backend decides.
+fn check_model(model: &str, known: &Known) -> Result<(), Failure> {
+    let fits = known.source == ModelsSource::Builtin || known.all.is_empty();
+    if fits || known.all.iter().any(|id| id == model) {
+        return Ok(());
+    }
+    Err(Failure::UnknownModel { asked: model.to_owned(), models: known.ids.clone() })
+}
+
+/// An answer under way that counts itself at its end, however it ends.
+#[derive(Debug)]
+pub struct Counted {
+    flow: Flow,
+    client: String,
+    named: Named,
+    inner: Arc<Inner>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Counted {
+    /// As [`Flow::poll_piece`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn poll_piece(
+        &mut self,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<flow::Piece, Failure>>> {
+        self.flow.poll_piece(cx)
+    }
+
+    /// As [`Flow::piece`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn piece(&mut self) -> Option<Result<flow::Piece, Failure>> {
+        self.flow.piece().await
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        let _ = (&self.client, &self.named, &self.inner, self.flow.bytes());
+    }
+}

@@ -23,7 +23,6 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::sync::mpsc;
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -91,8 +90,8 @@ pub(super) async fn run<S: Service>(mut stream: Stream, peer: Peer, terms: &Term
     if speaks_http(input.held()) {
         return http::serve(stream, input.held().to_vec()).await;
     }
-    let (outbox, notifications) = mpsc::channel(OUTBOX_LINES);
-    let session = terms.service.open(peer, Outbox(outbox));
+    let (outbox, notifications) = Outbox::new(OUTBOX_LINES);
+    let session = terms.service.open(peer, outbox);
     let connection = Connection {
         stream,
         input,

@@ -3,6 +3,7 @@
 //! Lending is answered here and now, from bytes made once a generation. Everything else becomes a future
 //! that the connection runs beside its other calls.
 
+mod completions;
 mod methods;
 mod subscription;
 mod trail;
@@ -22,6 +23,7 @@ use crate::access::audit::Audit;
 use crate::access::peer::Peer;
 use crate::clock::{Clock, Timestamp};
 use crate::login::{Lent, LoginError, Logins};
+use crate::relay::Relay;
 use crate::relay::models::Catalogue;
 use trail::Trail;
 
@@ -47,7 +49,8 @@ pub struct Surface {
     audit: Audit,
     clock: Clock,
     about: About,
-    catalogue: Catalogue,
+    catalogue: Arc<Catalogue>,
+    relay: Relay,
     reload: mpsc::Sender<ReloadRequest>,
     stop: CancellationToken,
     clients: watch::Sender<usize>,
@@ -61,11 +64,13 @@ impl Surface {
         audit: Audit,
         clock: Clock,
         about: About,
+        catalogue: Arc<Catalogue>,
+        relay: Relay,
         reload: mpsc::Sender<ReloadRequest>,
         stop: CancellationToken,
     ) -> Self {
-        let (catalogue, clients) = (Catalogue::default(), watch::Sender::new(0));
-        Self { logins, audit, clock, about, catalogue, reload, stop, clients }
+        let clients = watch::Sender::new(0);
+        Self { logins, audit, clock, about, catalogue, relay, reload, stop, clients }
     }
 
     /// How many clients are connected, as it changes.
@@ -138,11 +143,15 @@ impl Session for Caller {
         }
     }
 
-    fn later(&mut self, method: &str, params: Option<&RawValue>) -> Later {
+    fn later(&mut self, id: Option<&RawValue>, method: &str, params: Option<&RawValue>) -> Later {
         if method == "audit.tail" {
             self.trail.settle();
         }
         let (surface, trail) = (Arc::clone(&self.surface), self.trail.branch());
+        if let Some(api) = completions::surface(method) {
+            let call = completions::Call { surface, trail, outbox: self.outbox.clone(), api };
+            return Box::pin(call.run(id.map(ToOwned::to_owned), params.map(ToOwned::to_owned)));
+        }
         let (method, params) = (method.to_owned(), params.map(ToOwned::to_owned));
         Box::pin(async move {
             let called = methods::call(&surface, &method, params.as_deref()).await;
@@ -153,6 +162,10 @@ impl Session for Caller {
 
     fn flushed(&mut self) {
         self.trail.flushed();
+    }
+
+    fn streams(&self, method: &str, params: Option<&RawValue>) -> bool {
+        completions::surface(method).is_some() && completions::wants_stream(params)
     }
 }
 

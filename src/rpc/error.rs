@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::login::LoginError;
+use crate::relay::Failure;
 
 /// What went wrong, for programs. Each kind has one code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -145,6 +146,48 @@ impl RpcError {
     #[must_use]
     pub fn kind(&self) -> Kind {
         self.data.kind
+    }
+}
+
+impl From<Failure> for RpcError {
+    fn from(failure: Failure) -> Self {
+        let (message, pause) = (failure.sentence(), failure.retry_after_secs(false));
+        let error = match failure {
+            Failure::Login(error) => return error.into(),
+            Failure::Refused(refusal) => match refusal.param {
+                Some(param) => Self::new(Kind::InvalidParams, message).with("param", param),
+                None => Self::new(Kind::InvalidParams, message),
+            },
+            Failure::UnknownModel { models, .. } => {
+                Self::new(Kind::UnsupportedModel, message).with("models", models)
+            }
+            Failure::UsageLimit { resets_at, plan, body, .. } => {
+                let body = String::from_utf8_lossy(&body).into_owned();
+                let resets_at = resets_at.map(|at| at.0);
+                Self::new(Kind::UsageLimit, message)
+                    .hint("nothing is to be had before it resets; see: valetkey usage")
+                    .with("resets_at", resets_at)
+                    .with("plan", plan)
+                    .with("body", body)
+            }
+            Failure::Api(error) => {
+                let told = Self::new(Kind::UpstreamError, message).with("status", error.status);
+                told.with("reason", error.code.or(error.kind)).with("body", error.body)
+            }
+            Failure::Overloaded(_) => Self::new(Kind::Overloaded, message),
+            Failure::Timeout { which } => Self::new(Kind::Timeout, message).with("which", which),
+            Failure::Unreachable(_) => {
+                Self::new(Kind::UpstreamError, message).with("reason", "unreachable")
+            }
+            Failure::Broken(_) => {
+                Self::new(Kind::UpstreamError, message).with("reason", "upstream_stream_truncated")
+            }
+            Failure::Routing(_) => Self::new(Kind::UpstreamError, message).with("reason", "routing"),
+        };
+        match pause {
+            Some(secs) => error.retry_after(std::time::Duration::from_secs(secs)),
+            None => error,
+        }
     }
 }
 

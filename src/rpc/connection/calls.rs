@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, Id, JoinSet};
 
 use super::budget::{Budget, Charge};
+use super::session::Lines;
 use super::{HIGH_WATER_BYTES, Now, OUTBOX_LINES, Session, overloaded};
 use crate::rpc::error::{Kind, RpcError};
 use crate::rpc::message::{self, Call, Message};
@@ -32,7 +33,7 @@ pub(super) struct Calls<S> {
     next_batch: u64,
     /// Cancelled while the line at hand was looked at, to be answered after it.
     cancelled: Vec<Slow>,
-    notifications: mpsc::Receiver<Vec<u8>>,
+    notifications: mpsc::Receiver<Lines>,
     budget: Budget,
     /// Something was answered at once since the last write.
     answered: bool,
@@ -61,7 +62,7 @@ struct Cancel<'a> {
 }
 
 impl<S: Session> Calls<S> {
-    pub(super) fn new(session: S, notifications: mpsc::Receiver<Vec<u8>>, budget: Budget) -> Self {
+    pub(super) fn new(session: S, notifications: mpsc::Receiver<Lines>, budget: Budget) -> Self {
         Self {
             session,
             running: JoinSet::new(),
@@ -143,7 +144,7 @@ impl<S: Session> Calls<S> {
                 "Not a request: a call with this id is in flight.",
             ));
         }
-        if batch.is_some() && self.session.streams(&call.method) {
+        if batch.is_some() && self.session.streams(&call.method, call.params) {
             let why =
                 format!("Not a request: `{}` streams, so it cannot stand in a batch.", call.method);
             return Some(RpcError::new(Kind::InvalidRequest, why));
@@ -166,7 +167,7 @@ impl<S: Session> Calls<S> {
         let charge = self.budget.take(size);
         let charge =
             charge.ok_or_else(|| overloaded("Too many bytes are in flight; try again shortly."))?;
-        let task = self.running.spawn(self.session.later(&call.method, call.params));
+        let task = self.running.spawn(self.session.later(call.id, &call.method, call.params));
         let reply = call
             .id
             .map(|id| Reply { id: id.get().to_owned(), key: message::id_key(id).into_owned() });
@@ -204,9 +205,9 @@ impl<S: Session> Calls<S> {
     pub(super) fn poll(&mut self, context: &mut Context<'_>, out: &mut Vec<u8>) -> bool {
         let mut progress = false;
         while out.len() < HIGH_WATER_BYTES
-            && let Poll::Ready(Some(line)) = self.notifications.poll_recv(context)
+            && let Poll::Ready(Some(lines)) = self.notifications.poll_recv(context)
         {
-            out.extend_from_slice(&line);
+            out.extend_from_slice(&lines.bytes);
             progress = true;
         }
         while out.len() < HIGH_WATER_BYTES
@@ -235,10 +236,10 @@ impl<S: Session> Calls<S> {
     fn finish(&mut self, slow: Slow, outcome: Outcome, out: &mut Vec<u8>) {
         // What a call sent before its answer goes before its answer.
         for _ in 0..OUTBOX_LINES {
-            let Ok(line) = self.notifications.try_recv() else {
+            let Ok(lines) = self.notifications.try_recv() else {
                 break;
             };
-            out.extend_from_slice(&line);
+            out.extend_from_slice(&lines.bytes);
         }
         let Some(reply) = slow.reply else { return };
         let mut answer = Vec::new();

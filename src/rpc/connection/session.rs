@@ -2,10 +2,11 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::value::RawValue;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::access::peer::Peer;
 use crate::rpc::error::RpcError;
@@ -28,16 +29,17 @@ pub trait Session: Send + 'static {
     /// Tries to answer without waiting; where that works, appends the bytes of the `result` member.
     fn now(&mut self, method: &str, params: Option<&RawValue>, result: &mut Vec<u8>) -> Now;
 
-    /// Answers by waiting. The future is dropped when the call is cancelled or the peer is gone.
-    fn later(&mut self, method: &str, params: Option<&RawValue>) -> Later;
+    /// Answers by waiting. The future is dropped when the call is cancelled or the peer is gone. `id` is
+    /// the call's, for notifications that belong to it.
+    fn later(&mut self, id: Option<&RawValue>, method: &str, params: Option<&RawValue>) -> Later;
 
     /// Answers given by [`Self::now`] have been written to the peer: time for bookkeeping that must
     /// delay nobody.
     fn flushed(&mut self) {}
 
-    /// Whether the method sends notifications before its answer, for which a batch has no place.
-    fn streams(&self, method: &str) -> bool {
-        let _ = method;
+    /// Whether the call sends notifications before its answer, for which a batch has no place.
+    fn streams(&self, method: &str, params: Option<&RawValue>) -> bool {
+        let _ = (method, params);
         false
     }
 }
@@ -58,7 +60,21 @@ pub type Later = Pin<Box<dyn Future<Output = Result<Box<RawValue>, RpcError>> + 
 
 /// Sends notifications to one peer.
 #[derive(Clone, Debug)]
-pub struct Outbox(pub(super) mpsc::Sender<Vec<u8>>);
+pub struct Outbox {
+    lines: mpsc::Sender<Lines>,
+    /// What may wait for the peer in all, in bytes: streams send many lines at once.
+    room: Arc<Semaphore>,
+}
+
+/// Whole lines on their way to the peer, and the room that they take.
+#[derive(Debug)]
+pub(super) struct Lines {
+    pub(super) bytes: Vec<u8>,
+    _room: OwnedSemaphorePermit,
+}
+
+/// Bytes that wait for a slow reader at most, before whoever sends them waits too.
+const OUTBOX_BYTES: usize = 256 * 1024;
 
 /// The peer is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -66,6 +82,23 @@ pub struct Outbox(pub(super) mpsc::Sender<Vec<u8>>);
 pub struct Gone;
 
 impl Outbox {
+    /// An outbox, and where what is put into it comes out.
+    pub(super) fn new(lines: usize) -> (Self, mpsc::Receiver<Lines>) {
+        let (lines, taken) = mpsc::channel(lines);
+        (Self { lines, room: Arc::new(Semaphore::new(OUTBOX_BYTES)) }, taken)
+    }
+
+    /// Sends whole lines, each of them a notification, and waits while the peer is slow to read.
+    ///
+    /// # Errors
+    /// [`Gone`] when there is nobody to read them any more.
+    pub async fn lines(&self, bytes: Vec<u8>) -> Result<(), Gone> {
+        // What is larger than the room waits until it has all of it.
+        let size = u32::try_from(bytes.len().min(OUTBOX_BYTES)).unwrap_or(u32::MAX);
+        let room = Arc::clone(&self.room).acquire_many_owned(size).await.map_err(|_| Gone)?;
+        self.lines.send(Lines { bytes, _room: room }).await.map_err(|_| Gone)
+    }
+
     /// Sends a notification, and waits while the peer is slow to read.
     ///
     /// # Errors
@@ -77,11 +110,11 @@ impl Outbox {
         let mut line = Vec::new();
         message::write_notification(&mut line, method, params).expect("parameters are plain data");
         line.push(b'\n');
-        self.0.send(line).await.map_err(|_| Gone)
+        self.lines(line).await
     }
 
     /// Resolves when the peer is gone: the end of whatever was done for it alone.
     pub async fn gone(&self) {
-        self.0.closed().await;
+        self.lines.closed().await;
     }
 }

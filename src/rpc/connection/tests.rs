@@ -104,7 +104,7 @@ impl Session for TestSession {
         Now::Done
     }
 
-    fn later(&mut self, method: &str, _: Option<&RawValue>) -> Later {
+    fn later(&mut self, _: Option<&RawValue>, method: &str, _: Option<&RawValue>) -> Later {
         let (tricks, outbox) = (self.tricks.clone(), self.outbox.clone());
         let done = || {
             serde_json::value::to_raw_value("done").map_err(|_| unreachable!("a string is JSON"))
@@ -135,7 +135,7 @@ impl Session for TestSession {
         self.tricks.flushes.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn streams(&self, method: &str) -> bool {
+    fn streams(&self, method: &str, _: Option<&RawValue>) -> bool {
         method == "events"
     }
 }
