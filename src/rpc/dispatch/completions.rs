@@ -50,7 +50,7 @@ pub(super) struct Call {
 impl Call {
     /// Runs it to its end.
     pub(super) async fn run(
-        self,
+        mut self,
         id: Option<Box<RawValue>>,
         params: Option<Box<RawValue>>,
     ) -> Result<Box<RawValue>, RpcError> {
@@ -58,24 +58,21 @@ impl Call {
             Api::Responses => "responses.create",
             Api::Chat => "chat.completions.create",
         };
-        let called = self.carry(id.as_deref(), params.as_deref()).await.map(|raw| (raw, None));
-        self.trail.note_call(method, params.as_deref(), &called);
-        called.map(|(result, _)| result)
+        let ask = self.ask(params.as_deref().map_or("{}", RawValue::get))?;
+        let named = ask.named.clone();
+        let object = self.carry(ask, id.as_deref()).await;
+        let outcome = object.as_ref().err().map_or("ok", Failure::kind);
+        self.trail.note(method, Some(named), outcome, None);
+        let text = String::from_utf8(object?).map_err(|_| unreadable())?;
+        RawValue::from_string(text).map_err(|_| unreadable())
     }
 
-    async fn carry(
-        &self,
-        id: Option<&RawValue>,
-        params: Option<&RawValue>,
-    ) -> Result<Box<RawValue>, RpcError> {
-        let params = params.map_or("{}", RawValue::get);
-        let carried = self.surface.relay.carry(self.ask(params)?).await?;
-        let object = match (carried.stream, id) {
-            (true, Some(id)) => self.stream(carried, id).await?,
-            _ => forms::whole(carried).await?,
-        };
-        let text = String::from_utf8(object).map_err(|_| unreadable())?;
-        RawValue::from_string(text).map_err(|_| unreadable())
+    async fn carry(&self, ask: Ask, id: Option<&RawValue>) -> Result<Vec<u8>, Failure> {
+        let carried = self.surface.relay.carry(ask).await?;
+        match (carried.stream, id) {
+            (true, Some(id)) => self.stream(carried, id).await,
+            _ => forms::whole(carried).await,
+        }
     }
 
     /// The body is the API's own, but for whose login it shall go through.
