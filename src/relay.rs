@@ -69,7 +69,10 @@ pub struct Ask {
 /// Without headers and body: what people write to a model is nobody's business.
 impl fmt::Debug for Ask {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ask").field("surface", &self.surface).field("client", &self.client).finish_non_exhaustive()
+        f.debug_struct("Ask")
+            .field("surface", &self.surface)
+            .field("client", &self.client)
+            .finish_non_exhaustive()
     }
 }
 
@@ -149,7 +152,8 @@ impl Relay {
             ));
         };
         let login = inner.logins.login(&ask.named).await?;
-        let vendor = inner.logins.vendor(&ask.named.vendor).ok_or(crate::login::LoginError::NotFound)?;
+        let vendor =
+            inner.logins.vendor(&ask.named.vendor).ok_or(crate::login::LoginError::NotFound)?;
         let chat = match ask.surface {
             Surface::Responses => None,
             Surface::Chat => Some(chat::request(&ask.body)?),
@@ -172,7 +176,11 @@ impl Relay {
         if !codex {
             check_model(&shaped.model, &known)?;
         }
-        let route = inner.routing.route(&vendor, &login, &ask.named, &inner.clock).await.map_err(unrouted)?;
+        let route = inner
+            .routing
+            .route(&vendor, &login, &ask.named, &inner.clock)
+            .await
+            .map_err(unrouted)?;
         let stream = chat.as_ref().map_or(shaped.stream, |asked| asked.stream);
         let mut dropped = chat.as_ref().map_or_else(Vec::new, |asked| asked.dropped.clone());
         dropped.extend(shaped.dropped);
@@ -192,7 +200,13 @@ impl Relay {
         }
         dropped.sort_unstable();
         dropped.dedup();
-        let flow = Counted { flow, client: ask.client, named: ask.named, inner: Arc::clone(inner), _place: place };
+        let flow = Counted {
+            flow,
+            client: ask.client,
+            named: ask.named,
+            inner: Arc::clone(inner),
+            _place: place,
+        };
         Ok(Carried { headers: headers::back(&answer), dropped, stream, flow, chat })
     }
 }
@@ -212,7 +226,11 @@ impl Inner {
         let mut all = self.learned.lock().unwrap_or_else(PoisonError::into_inner);
         let learned = all.entry(vendor.to_owned()).or_default();
         if learned.len() < MOST_LEARNED && !learned.iter().any(|known| known == parameter) {
-            tracing::info!(vendor, parameter, "the backend refuses this parameter; it is dropped from now on");
+            tracing::info!(
+                vendor,
+                parameter,
+                "the backend refuses this parameter; it is dropped from now on"
+            );
             *learned = learned.iter().cloned().chain([parameter.to_owned()]).collect();
         }
     }

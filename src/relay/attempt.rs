@@ -120,7 +120,8 @@ impl Attempt<'_> {
             let read = tokio::time::timeout(self.settings.idle_timeout, reading).await;
             // A refusal without its words is still a refusal.
             let body = read.ok().and_then(Result::ok).unwrap_or_default();
-            let failure = verdict::refused(status.as_u16(), &headers, &body, self.inner.clock.now());
+            let failure =
+                verdict::refused(status.as_u16(), &headers, &body, self.inner.clock.now());
             return Err(Setback { failure, body });
         }
         let mut flow = Flow::new(incoming, self.settings.idle_timeout);
@@ -174,8 +175,14 @@ mod tests {
     fn pauses_are_jittered_grow_and_are_few() {
         for _ in 0..100 {
             let (first, second) = (pause(&overloaded(None), 1), pause(&overloaded(None), 2));
-            assert!(first.is_some_and(|pause| (100..=300).contains(&pause.as_millis())), "{first:?}");
-            assert!(second.is_some_and(|pause| (200..=600).contains(&pause.as_millis())), "{second:?}");
+            assert!(
+                first.is_some_and(|pause| (100..=300).contains(&pause.as_millis())),
+                "{first:?}"
+            );
+            assert!(
+                second.is_some_and(|pause| (200..=600).contains(&pause.as_millis())),
+                "{second:?}"
+            );
         }
         assert_eq!(pause(&overloaded(None), MOST_TRIES), None);
     }

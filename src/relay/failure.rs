@@ -130,7 +130,8 @@ impl Failure {
             _ => None,
         };
         let pause = asked.or_else(|| (self.status(codex) == 503).then_some(PAUSE));
-        pause.map(|pause| u64::try_from(pause.as_millis().div_ceil(1000)).unwrap_or(u64::MAX).max(1))
+        pause
+            .map(|pause| u64::try_from(pause.as_millis().div_ceil(1000)).unwrap_or(u64::MAX).max(1))
     }
 
     /// Whether a client must be kept from trying again on its own: OpenAI's libraries heed
@@ -268,7 +269,8 @@ mod tests {
         assert_eq!(Failure::Overloaded("full".into()).retry_after_secs(false), Some(1));
         let error = ApiError { status: 503, retry_after: None, ..ApiError::default() };
         assert_eq!(Failure::from(error.clone()).retry_after_secs(false), Some(1));
-        let later = ApiError { status: 429, retry_after: Some(Duration::from_millis(6500)), ..error };
+        let later =
+            ApiError { status: 429, retry_after: Some(Duration::from_millis(6500)), ..error };
         assert_eq!(Failure::from(later).retry_after_secs(false), Some(7));
     }
 

@@ -96,7 +96,8 @@ impl Flow {
         poll_fn(|cx| {
             loop {
                 let seen = self.passing.seen();
-                if self.ended || seen.content || seen.end.is_some() || seen.handshakes >= HANDSHAKES {
+                if self.ended || seen.content || seen.end.is_some() || seen.handshakes >= HANDSHAKES
+                {
                     return Poll::Ready(Ok(()));
                 }
                 match self.poll_fill(cx) {

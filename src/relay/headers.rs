@@ -94,7 +94,8 @@ pub fn back(answer: &HeaderMap) -> HeaderMap {
     for (name, value) in answer {
         let text = name.as_str();
         let family = text.starts_with("x-") && BACK_INFIXES.iter().any(|part| text.contains(part));
-        if BACK.contains(&text) || family || BACK_PREFIXES.iter().any(|part| text.starts_with(part)) {
+        if BACK.contains(&text) || family || BACK_PREFIXES.iter().any(|part| text.starts_with(part))
+        {
             headers.append(name.clone(), value.clone());
         }
     }
@@ -153,7 +154,10 @@ mod tests {
             ]
         );
         assert_eq!(sent["authorization"], "Bearer ours");
-        assert_eq!((&sent["originator"], &sent["user-agent"]), (&"valetkey".parse().unwrap(), &"valetkey/1".parse().unwrap()));
+        assert_eq!(
+            (&sent["originator"], &sent["user-agent"]),
+            (&"valetkey".parse().unwrap(), &"valetkey/1".parse().unwrap())
+        );
     }
 
     #[test]
@@ -180,7 +184,12 @@ mod tests {
         names.sort_unstable();
         assert_eq!(
             names,
-            ["x-codex-primary-used-percent", "x-models-etag", "x-request-id", "x-spark-secondary-reset-at"]
+            [
+                "x-codex-primary-used-percent",
+                "x-models-etag",
+                "x-request-id",
+                "x-spark-secondary-reset-at"
+            ]
         );
     }
 }

@@ -40,9 +40,9 @@ pub fn refused(status: u16, headers: &HeaderMap, body: &[u8], now: Timestamp) ->
     let error = if parsed["error"].is_object() { &parsed["error"] } else { &parsed };
     let text = |name: &str| error[name].as_str().filter(|text| !text.is_empty()).map(str::to_owned);
     let (kind, code) = (text("type"), text("code"));
-    let said = text("message").or_else(|| detail(&parsed["detail"])).or_else(|| {
-        parsed["error"].as_str().map(str::to_owned)
-    });
+    let said = text("message")
+        .or_else(|| detail(&parsed["detail"]))
+        .or_else(|| parsed["error"].as_str().map(str::to_owned));
     let message = said.map_or_else(|| unexplained(status, body), |said| redact(said.as_bytes()));
     if is_limit(kind.as_deref(), code.as_deref()) {
         return limit(error, message, body);
@@ -143,7 +143,9 @@ fn detail(detail: &Value) -> Option<String> {
 fn unexplained(status: u16, body: &[u8]) -> String {
     let page = body.trim_ascii_start().starts_with(b"<");
     match status {
-        403 if page => "the API's front door turned the request away (HTTP 403, a web page)".to_owned(),
+        403 if page => {
+            "the API's front door turned the request away (HTTP 403, a web page)".to_owned()
+        }
         413 => "the request is too large for the API (HTTP 413)".to_owned(),
         _ if page || body.is_empty() => format!("the API answered HTTP {status} without a reason"),
         _ => format!("the API answered HTTP {status}: {}", redact(body)),
@@ -189,7 +191,8 @@ mod tests {
 
     #[test]
     fn a_detail_becomes_the_message() {
-        let error = api(refused(400, &HeaderMap::new(), br#"{"detail":"Input must be a list"}"#, NOW));
+        let error =
+            api(refused(400, &HeaderMap::new(), br#"{"detail":"Input must be a list"}"#, NOW));
         assert_eq!((error.status, error.message.as_str()), (400, "Input must be a list"));
         let error = api(refused(400, &HeaderMap::new(), br#"{"detail":[{"loc":["x"]}]}"#, NOW));
         assert!(error.message.contains("loc"));
@@ -218,10 +221,8 @@ mod tests {
     #[test]
     fn retry_after_is_seconds_or_a_date() {
         for (text, secs) in [("7", 7), ("Sun, 06 Nov 1994 08:49:47 GMT", 10)] {
-            let headers = HeaderMap::from_iter([(
-                header::RETRY_AFTER,
-                http::HeaderValue::from_static(text),
-            )]);
+            let headers =
+                HeaderMap::from_iter([(header::RETRY_AFTER, http::HeaderValue::from_static(text))]);
             let error = api(refused(503, &headers, b"", NOW));
             assert_eq!(error.retry_after, Some(Duration::from_secs(secs)));
             assert!(passes(&error.into()));

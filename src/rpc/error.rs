@@ -182,7 +182,9 @@ impl From<Failure> for RpcError {
             Failure::Broken(_) => {
                 Self::new(Kind::UpstreamError, message).with("reason", "upstream_stream_truncated")
             }
-            Failure::Routing(_) => Self::new(Kind::UpstreamError, message).with("reason", "routing"),
+            Failure::Routing(_) => {
+                Self::new(Kind::UpstreamError, message).with("reason", "routing")
+            }
         };
         match pause {
             Some(secs) => error.retry_after(std::time::Duration::from_secs(secs)),

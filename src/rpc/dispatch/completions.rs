@@ -144,7 +144,15 @@ fn line(lines: &mut Vec<u8>, method: &str, id: &RawValue, name: &str, json: &[u8
     if serde_json::from_slice::<&RawValue>(json).is_err() {
         return;
     }
-    let head = [r#"{"jsonrpc":"2.0","method":""#, method, r#"","params":{"id":"#, id.get(), r#",""#, name, r#"":"#];
+    let head = [
+        r#"{"jsonrpc":"2.0","method":""#,
+        method,
+        r#"","params":{"id":"#,
+        id.get(),
+        r#",""#,
+        name,
+        r#"":"#,
+    ];
     head.iter().for_each(|part| lines.extend_from_slice(part.as_bytes()));
     let begin = lines.len();
     lines.extend_from_slice(json);

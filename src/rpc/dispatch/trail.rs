@@ -142,7 +142,8 @@ impl Trail {
 
     /// What the client is called in the counts: its program.
     pub(super) fn client_name(&self) -> String {
-        let exe = self.client.as_ref().and_then(|client| client.exe.clone()).or_else(|| self.peer.exe());
+        let exe =
+            self.client.as_ref().and_then(|client| client.exe.clone()).or_else(|| self.peer.exe());
         let name = exe.as_deref().map(std::path::Path::new).and_then(std::path::Path::file_name);
         name.map_or_else(|| "unknown".to_owned(), |name| name.to_string_lossy().into_owned())
     }

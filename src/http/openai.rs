@@ -1,0 +1,219 @@
+//! OpenAI's API as its own libraries speak it: completions and models under `/v1`.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum::body::Body;
+use axum::extract::{Extension, Path, Request, State};
+use axum::response::Response;
+use axum::routing::{get, post};
+use axum::Router;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http_body::Frame;
+
+use super::{Caller, body};
+use crate::clock::Clock;
+use crate::login::directory::Named;
+use crate::login::{LoginError, Logins};
+use crate::relay::forms::{self, Cut, Events};
+use crate::relay::models::{Catalogue, Known};
+use crate::relay::{Ask, Carried, Failure, Relay, Surface, headers};
+
+/// Names what was dropped of a request, so that nobody believes a limit to hold that was never sent.
+const DROPPED: &str = "x-valetkey-dropped";
+
+/// What the routes act on.
+#[derive(Clone, Debug)]
+pub(crate) struct V1 {
+    pub(crate) relay: Relay,
+    pub(crate) catalogue: Arc<Catalogue>,
+    pub(crate) logins: Logins,
+    pub(crate) clock: Clock,
+    pub(crate) limits: body::Limits,
+}
+
+/// The routes.
+pub(crate) fn routes(v1: V1) -> Router {
+    Router::new()
+        .route("/v1/responses", post(responses).get(websocket))
+        .route("/v1/chat/completions", post(chat))
+        .route("/v1/models", get(models))
+        .route("/v1/models/{*id}", get(model))
+        .with_state(v1)
+}
+
+async fn responses(
+    State(v1): State<V1>,
+    Extension(caller): Extension<Caller>,
+    request: Request,
+) -> Response {
+    complete(&v1, caller, Surface::Responses, request).await
+}
+
+async fn chat(
+    State(v1): State<V1>,
+    Extension(caller): Extension<Caller>,
+    request: Request,
+) -> Response {
+    complete(&v1, caller, Surface::Chat, request).await
+}
+
+/// The Codex CLI tries a WebSocket first, and falls back cleanly on this.
+async fn websocket(headers: HeaderMap) -> Response {
+    let (status, code) = if headers.contains_key(header::UPGRADE) {
+        (StatusCode::UPGRADE_REQUIRED, "upgrade_required")
+    } else {
+        (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed")
+    };
+    let message = "Responses are asked for with POST here; there is no WebSocket.";
+    super::error(status, "invalid_request_error", Some(code), message, None)
+}
+
+async fn complete(v1: &V1, caller: Caller, surface: Surface, request: Request) -> Response {
+    let (parts, content) = request.into_parts();
+    let codex = headers::is_codex(&parts.headers);
+    let read = match body::read(&parts.headers, content, &v1.limits).await {
+        Ok(read) => read,
+        Err(refusal) => return refusal,
+    };
+    let whose = match v1.whose(&caller) {
+        Ok(named) => named,
+        Err(error) => return refused(&error.into(), codex),
+    };
+    let ask = Ask {
+        surface,
+        client: caller.name.clone(),
+        named: whose.clone(),
+        headers: parts.headers,
+        body: read.bytes,
+    };
+    let carried = v1.relay.carry(ask).await;
+    let method = match surface {
+        Surface::Responses => "responses.create",
+        Surface::Chat => "chat.completions.create",
+    };
+    caller.note(method, &whose, carried.as_ref().err().map_or("ok", Failure::kind));
+    // Its bytes are counted until they are with the backend.
+    drop(read.charge);
+    match carried {
+        Ok(carried) => answered(carried, codex).await,
+        Err(failure) => refused(&failure, codex),
+    }
+}
+
+impl V1 {
+    fn whose(&self, caller: &Caller) -> Result<Named, LoginError> {
+        match &caller.bound {
+            Some(named) => Ok(named.clone()),
+            None => self.logins.name(None, None),
+        }
+    }
+
+    async fn known(&self, caller: &Caller) -> Result<Arc<Known>, Failure> {
+        let named = self.whose(caller)?;
+        Ok(self.catalogue.known(&self.logins, &self.clock, &named).await?)
+    }
+}
+
+async fn answered(carried: Carried, codex: bool) -> Response {
+    let mut back = carried.headers.clone();
+    if !carried.dropped.is_empty()
+        && let Ok(dropped) = HeaderValue::try_from(carried.dropped.join(", "))
+    {
+        back.insert(DROPPED, dropped);
+    }
+    let mut response = if carried.stream {
+        back.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        let body = Body::new(Stream(Events::new(carried)));
+        with_body(StatusCode::OK, "text/event-stream; charset=utf-8", body)
+    } else {
+        match forms::whole(carried).await {
+            Ok(object) => with_body(StatusCode::OK, "application/json", object.into()),
+            Err(failure) => refused(&failure, codex),
+        }
+    };
+    response.headers_mut().extend(back);
+    response
+}
+
+fn refused(failure: &Failure, codex: bool) -> Response {
+    let status = StatusCode::from_u16(failure.status(codex)).unwrap_or(StatusCode::BAD_GATEWAY);
+    let mut response = with_body(status, "application/json", failure.body().into());
+    let headers = response.headers_mut();
+    if let Some(secs) = failure.retry_after_secs(codex) {
+        headers.insert(header::RETRY_AFTER, secs.into());
+    }
+    if failure.is_final() {
+        headers.insert("x-should-retry", HeaderValue::from_static("false"));
+    }
+    response
+}
+
+fn with_body(status: StatusCode, content_type: &'static str, body: Body) -> Response {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
+/// `GET /v1/models`: OpenAI's list and the Codex catalogue in one body, with the catalogue's `ETag`.
+async fn models(
+    State(v1): State<V1>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+) -> Response {
+    let known = match v1.known(&caller).await {
+        Ok(known) => known,
+        Err(failure) => return refused(&failure, headers::is_codex(&headers)),
+    };
+    let etag = known.etag.as_deref().and_then(|etag| HeaderValue::from_str(etag).ok());
+    let held = headers.get(header::IF_NONE_MATCH);
+    let mut response = if etag.is_some() && held == etag.as_ref() {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        response
+    } else {
+        with_body(StatusCode::OK, "application/json", known.body.clone().into())
+    };
+    if let Some(etag) = etag {
+        response.headers_mut().insert(header::ETAG, etag);
+    }
+    response
+}
+
+/// `GET /v1/models/{id}`
+async fn model(
+    State(v1): State<V1>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    let codex = headers::is_codex(&headers);
+    match v1.known(&caller).await {
+        Ok(known) => match known.one(&id) {
+            Some(model) => with_body(StatusCode::OK, "application/json", model.into()),
+            None => {
+                let models = known.ids.clone();
+                refused(&Failure::UnknownModel { asked: id, models }, codex)
+            }
+        },
+        Err(failure) => refused(&failure, codex),
+    }
+}
+
+/// An answer's stream as a body: the connection's own task reads it from upstream, piece by piece.
+struct Stream(Events);
+
+impl http_body::Body for Stream {
+    type Data = Bytes;
+    type Error = Cut;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        self.0.poll_next(cx).map(|piece| piece.map(|bytes| bytes.map(Frame::data)))
+    }
+}
