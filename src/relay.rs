@@ -22,7 +22,9 @@ mod verdict;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::future::poll_fn;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -32,10 +34,11 @@ use crate::clock::Clock;
 use crate::config;
 use crate::login::Logins;
 use crate::login::directory::Named;
+use crate::meter::{Meter, OpenStream, Via};
 use crate::vendor::carrier::Carrier;
 use chat::Asked;
 pub use failure::Failure;
-use flow::Flow;
+use flow::{Flow, Piece};
 use models::{Catalogue, Known, ModelsSource};
 use routing::{RouteError, Routing};
 use sanitise::Terms;
@@ -43,19 +46,10 @@ use sanitise::Terms;
 /// Parameters remembered as refused, of each vendor. There are not so many that a backend could know.
 const MOST_LEARNED: usize = 64;
 
-/// Which API the client speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Surface {
-    /// The Responses API.
-    Responses,
-    /// Chat Completions.
-    Chat,
-}
-
 /// A completion, as a client asks for it.
 pub struct Ask {
-    /// Which API it speaks.
-    pub surface: Surface,
+    /// Which API it speaks, and in which dialect.
+    pub via: Via,
     /// Who it is, for the counts: a key's name, or a program's.
     pub client: String,
     /// Whose login it shall go through.
@@ -70,7 +64,7 @@ pub struct Ask {
 impl fmt::Debug for Ask {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Ask")
-            .field("surface", &self.surface)
+            .field("via", &self.via)
             .field("client", &self.client)
             .finish_non_exhaustive()
     }
@@ -108,6 +102,7 @@ struct Inner {
     /// What each vendor's backend was found to refuse.
     learned: Mutex<BTreeMap<String, Arc<[String]>>>,
     streams: Arc<Semaphore>,
+    meter: Meter,
 }
 
 impl Relay {
@@ -122,6 +117,7 @@ impl Relay {
         let streams = Arc::new(Semaphore::new(settings.max_streams));
         Self {
             inner: Arc::new(Inner {
+                meter: logins.meter().clone(),
                 logins,
                 clock,
                 carrier: Carrier::new(),
@@ -145,6 +141,14 @@ impl Relay {
     /// # Errors
     /// [`Failure`], with nothing of an answer passed on.
     pub async fn carry(&self, ask: Ask) -> Result<Carried, Failure> {
+        let carried = self.begin(ask).await;
+        if let Err(failure) = &carried {
+            self.inner.meter.error(failure.kind());
+        }
+        carried
+    }
+
+    async fn begin(&self, ask: Ask) -> Result<Carried, Failure> {
         let inner = &self.inner;
         let Ok(place) = Arc::clone(&inner.streams).try_acquire_owned() else {
             return Err(Failure::Overloaded(
@@ -154,9 +158,9 @@ impl Relay {
         let login = inner.logins.login(&ask.named).await?;
         let vendor =
             inner.logins.vendor(&ask.named.vendor).ok_or(crate::login::LoginError::NotFound)?;
-        let chat = match ask.surface {
-            Surface::Responses => None,
-            Surface::Chat => Some(chat::request(&ask.body)?),
+        let chat = match ask.via {
+            Via::HttpResponses | Via::RpcResponses => None,
+            Via::HttpChat | Via::RpcChat => Some(chat::request(&ask.body)?),
         };
         let known = inner.catalogue.known(&inner.logins, &inner.clock, &ask.named).await?;
         let settings = inner.settings();
@@ -192,7 +196,7 @@ impl Relay {
             route,
             settings,
             // Only a Responses stream can carry a failure of the request's own as an event.
-            events: ask.surface == Surface::Responses && stream,
+            events: chat.is_none() && stream,
         };
         let (answer, flow) = attempt.carry(shaped.body.into(), &mut dropped).await?;
         if let Some(etag) = answer.get("x-models-etag").and_then(|etag| etag.to_str().ok()) {
@@ -206,6 +210,7 @@ impl Relay {
             named: ask.named,
             inner: Arc::clone(inner),
             _place: place,
+            _open: inner.meter.stream_opened(ask.via),
         };
         Ok(Carried { headers: headers::back(&answer), dropped, stream, flow, chat })
     }
@@ -261,6 +266,7 @@ pub struct Counted {
     named: Named,
     inner: Arc<Inner>,
     _place: OwnedSemaphorePermit,
+    _open: OpenStream,
 }
 
 impl Counted {
@@ -268,24 +274,26 @@ impl Counted {
     ///
     /// # Errors
     /// As there.
-    pub fn poll_piece(
-        &mut self,
-        cx: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<Result<flow::Piece, Failure>>> {
-        self.flow.poll_piece(cx)
+    pub fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Piece, Failure>>> {
+        let piece = ready!(self.flow.poll_piece(cx));
+        if let Some(Err(failure)) = &piece {
+            self.inner.meter.error(failure.kind());
+        }
+        Poll::Ready(piece)
     }
 
-    /// As [`Flow::piece`].
+    /// As [`Self::poll_piece`], to be waited for.
     ///
     /// # Errors
     /// As there.
-    pub async fn piece(&mut self) -> Option<Result<flow::Piece, Failure>> {
-        self.flow.piece().await
+    pub async fn piece(&mut self) -> Option<Result<Piece, Failure>> {
+        poll_fn(|cx| self.poll_piece(cx)).await
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        let _ = (&self.client, &self.named, &self.inner, self.flow.bytes());
+        self.inner.meter.bytes(self.flow.bytes());
+        let _ = (&self.client, &self.named);
     }
 }

@@ -13,13 +13,16 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body::Frame;
 
-use super::{Caller, body};
+use super::body::{self, Bounds};
+use super::Caller;
 use crate::clock::Clock;
 use crate::login::directory::Named;
 use crate::login::{LoginError, Logins};
 use crate::relay::forms::{self, Cut, Events};
 use crate::relay::models::{Catalogue, Known};
-use crate::relay::{Ask, Carried, Failure, Relay, Surface, headers};
+use crate::meter::Via;
+use crate::relay::{Ask, Carried, Failure, Relay, headers};
+use crate::rpc::dispatch::Dispatcher;
 
 /// Names what was dropped of a request, so that nobody believes a limit to hold that was never sent.
 const DROPPED: &str = "x-valetkey-dropped";
@@ -31,7 +34,8 @@ pub(crate) struct V1 {
     pub(crate) catalogue: Arc<Catalogue>,
     pub(crate) logins: Logins,
     pub(crate) clock: Clock,
-    pub(crate) limits: body::Limits,
+    pub(crate) dispatcher: Dispatcher,
+    pub(crate) bounds: Bounds,
 }
 
 /// The routes.
@@ -49,7 +53,7 @@ async fn responses(
     Extension(caller): Extension<Caller>,
     request: Request,
 ) -> Response {
-    complete(&v1, caller, Surface::Responses, request).await
+    complete(&v1, caller, Via::HttpResponses, request).await
 }
 
 async fn chat(
@@ -57,7 +61,7 @@ async fn chat(
     Extension(caller): Extension<Caller>,
     request: Request,
 ) -> Response {
-    complete(&v1, caller, Surface::Chat, request).await
+    complete(&v1, caller, Via::HttpChat, request).await
 }
 
 /// The Codex CLI tries a WebSocket first, and falls back cleanly on this.
@@ -71,11 +75,11 @@ async fn websocket(headers: HeaderMap) -> Response {
     super::error(status, "invalid_request_error", Some(code), message, None)
 }
 
-async fn complete(v1: &V1, caller: Caller, surface: Surface, request: Request) -> Response {
+async fn complete(v1: &V1, caller: Caller, via: Via, request: Request) -> Response {
     let (parts, content) = request.into_parts();
     let codex = headers::is_codex(&parts.headers);
-    let read = match body::read(&parts.headers, content, &v1.limits).await {
-        Ok(read) => read,
+    let body = match body::read(&parts.headers, content, &v1.bounds).await {
+        Ok(body) => body,
         Err(refusal) => return refusal,
     };
     let whose = match v1.whose(&caller) {
@@ -83,20 +87,15 @@ async fn complete(v1: &V1, caller: Caller, surface: Surface, request: Request) -
         Err(error) => return refused(&error.into(), codex),
     };
     let ask = Ask {
-        surface,
+        via,
         client: caller.name.clone(),
         named: whose.clone(),
         headers: parts.headers,
-        body: read.bytes,
+        body,
     };
     let carried = v1.relay.carry(ask).await;
-    let method = match surface {
-        Surface::Responses => "responses.create",
-        Surface::Chat => "chat.completions.create",
-    };
-    caller.note(method, &whose, carried.as_ref().err().map_or("ok", Failure::kind));
-    // Its bytes are counted until they are with the backend.
-    drop(read.charge);
+    let outcome = carried.as_ref().err().map_or("ok", Failure::kind);
+    v1.dispatcher.note(&caller.peer, caller.key(), via.method(), whose, outcome);
     match carried {
         Ok(carried) => answered(carried, codex).await,
         Err(failure) => refused(&failure, codex),

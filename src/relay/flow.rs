@@ -141,14 +141,6 @@ impl Flow {
         }
     }
 
-    /// As [`Self::poll_piece`], to be waited for.
-    ///
-    /// # Errors
-    /// As [`Self::poll_piece`].
-    pub async fn piece(&mut self) -> Option<Result<Piece, Failure>> {
-        poll_fn(|cx| self.poll_piece(cx)).await
-    }
-
     /// Takes what has arrived.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
         // Its memory is for the time of a read only: most streams wait most of the time.

@@ -148,8 +148,8 @@ impl Session for Caller {
             self.trail.settle();
         }
         let (surface, trail) = (Arc::clone(&self.surface), self.trail.branch());
-        if let Some(api) = completions::surface(method) {
-            let call = completions::Call { surface, trail, outbox: self.outbox.clone(), api };
+        if let Some(via) = completions::via(method) {
+            let call = completions::Call { surface, trail, outbox: self.outbox.clone(), via };
             return Box::pin(call.run(id.map(ToOwned::to_owned), params.map(ToOwned::to_owned)));
         }
         let (method, params) = (method.to_owned(), params.map(ToOwned::to_owned));
@@ -165,7 +165,7 @@ impl Session for Caller {
     }
 
     fn streams(&self, method: &str, params: Option<&RawValue>) -> bool {
-        completions::surface(method).is_some() && completions::wants_stream(params)
+        completions::via(method).is_some() && completions::wants_stream(params)
     }
 }
 

@@ -10,20 +10,21 @@ use serde_json::value::RawValue;
 
 use super::Surface;
 use super::trail::Trail;
+use crate::meter::Via;
 use crate::relay::chat::Chunks;
 use crate::relay::flow::Piece;
 use crate::relay::forms::{self, EVENT_BYTES};
 use crate::relay::rebuild::Gather;
 use crate::relay::sse::Decoder;
-use crate::relay::{Ask, Carried, Failure, Surface as Api, sanitise};
+use crate::relay::{Ask, Carried, Failure, sanitise};
 use crate::rpc::connection::Outbox;
 use crate::rpc::error::{Kind, RpcError};
 
-/// The API that a method speaks, if it carries a completion.
-pub(super) fn surface(method: &str) -> Option<Api> {
+/// The way of a completion that a method carries, if it carries one.
+pub(super) fn via(method: &str) -> Option<Via> {
     match method {
-        "responses.create" => Some(Api::Responses),
-        "chat.completions.create" => Some(Api::Chat),
+        "responses.create" => Some(Via::RpcResponses),
+        "chat.completions.create" => Some(Via::RpcChat),
         _ => None,
     }
 }
@@ -44,7 +45,7 @@ pub(super) struct Call {
     pub(super) surface: Arc<Surface>,
     pub(super) trail: Trail,
     pub(super) outbox: Outbox,
-    pub(super) api: Api,
+    pub(super) via: Via,
 }
 
 impl Call {
@@ -54,10 +55,7 @@ impl Call {
         id: Option<Box<RawValue>>,
         params: Option<Box<RawValue>>,
     ) -> Result<Box<RawValue>, RpcError> {
-        let method = match self.api {
-            Api::Responses => "responses.create",
-            Api::Chat => "chat.completions.create",
-        };
+        let method = self.via.method();
         let ask = self.ask(params.as_deref().map_or("{}", RawValue::get))?;
         let named = ask.named.clone();
         let object = self.carry(ask, id.as_deref()).await;
@@ -94,7 +92,7 @@ impl Call {
             }
         }
         Ok(Ask {
-            surface: self.api,
+            via: self.via,
             client: self.trail.client_name(),
             named,
             headers: HeaderMap::new(),
