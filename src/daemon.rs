@@ -144,8 +144,15 @@ async fn run(
         listen(&socket).map_err(|source| ServeError::Listen { socket: socket.clone(), source })?;
     let (reload, mut reloads) = mpsc::channel(RELOADS);
     let about = About { started_at: clock.now(), socket: socket.clone() };
-    let surface =
-        Arc::new(Surface::new(logins.clone(), audit.clone(), clock, about, reload, stop.clone()));
+    let surface = Arc::new(Surface::new(
+        &paths,
+        logins.clone(),
+        audit.clone(),
+        clock,
+        about,
+        reload,
+        stop.clone(),
+    ));
     let limits = Limits {
         max_clients: config.daemon.max_clients,
         max_message_bytes: config.daemon.max_message_bytes,
@@ -187,6 +194,7 @@ async fn run(
     }
     owners_stop.cancel();
     let ended = logins.ended().await.map_err(ServeError::Unsaved);
+    surface.meter().save().await;
     audit.flush().await;
     if lost { Err(ServeError::OwnerLost) } else { ended }
 }

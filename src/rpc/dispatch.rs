@@ -22,7 +22,9 @@ use crate::access::audit::Audit;
 use crate::access::peer::Peer;
 use crate::clock::{Clock, Timestamp};
 use crate::login::{Lent, LoginError, Logins};
+use crate::platform::paths::Paths;
 use crate::relay::models::Catalogue;
+use crate::relay::usage::Meter;
 use trail::Trail;
 
 /// Seconds that a lent token lives at least, unless the caller says otherwise.
@@ -48,15 +50,18 @@ pub struct Surface {
     clock: Clock,
     about: About,
     catalogue: Catalogue,
+    meter: Meter,
     reload: mpsc::Sender<ReloadRequest>,
     stop: CancellationToken,
     clients: watch::Sender<usize>,
 }
 
 impl Surface {
-    /// A surface over these logins. `reload` reaches whoever owns the configuration; `stop` ends the daemon.
+    /// A surface over these logins, which remembers things below `paths`. `reload` reaches whoever owns the
+    /// configuration; `stop` ends the daemon.
     #[must_use]
     pub fn new(
+        paths: &Paths,
         logins: Logins,
         audit: Audit,
         clock: Clock,
@@ -64,8 +69,16 @@ impl Surface {
         reload: mpsc::Sender<ReloadRequest>,
         stop: CancellationToken,
     ) -> Self {
-        let (catalogue, clients) = (Catalogue::default(), watch::Sender::new(0));
-        Self { logins, audit, clock, about, catalogue, reload, stop, clients }
+        let catalogue = Catalogue::new(paths.models_dir());
+        let meter = Meter::open(paths.usage_file());
+        let clients = watch::Sender::new(0);
+        Self { logins, audit, clock, about, catalogue, meter, reload, stop, clients }
+    }
+
+    /// What counts the clients' use: it wants to save at the end.
+    #[must_use]
+    pub fn meter(&self) -> &Meter {
+        &self.meter
     }
 
     /// How many clients are connected, as it changes.

@@ -15,6 +15,7 @@ use valetkey::clock::Clock;
 use valetkey::config::Config;
 use valetkey::login::Logins;
 use valetkey::platform::ipc::{BlockingStream, Listener, Stream, connect_blocking};
+use valetkey::platform::paths::Paths;
 use valetkey::rpc::dispatch::{About, Dispatcher, Surface};
 use valetkey::rpc::server::{Limits, serve};
 use valetkey::secret::{AccessToken, RefreshToken};
@@ -87,7 +88,13 @@ async fn lend(listener: Listener, home: std::path::PathBuf) {
     let audit = Audit::start(&home.join("audit"), Clock::System);
     let about = About { started_at: Clock::System.now(), socket: String::new() };
     let (reload, _reloads) = tokio::sync::mpsc::channel(1);
-    let surface = Surface::new(logins, audit, Clock::System, about, reload, stop.clone());
+    let paths = Paths {
+        config_file: home.join("config.toml"),
+        data_dir: home.join("data"),
+        state_dir: home.join("state"),
+        socket: String::new(),
+    };
+    let surface = Surface::new(&paths, logins, audit, Clock::System, about, reload, stop.clone());
     serve(listener, Arc::new(Dispatcher(Arc::new(surface))), Limits::default(), stop).await;
 }
 
