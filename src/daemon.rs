@@ -21,8 +21,7 @@ use crate::platform::ipc::Listener;
 use crate::platform::paths::Paths;
 use crate::platform::service;
 use crate::platform::signals::{Signal, Signals};
-use crate::relay::Relay;
-use crate::relay::models::Catalogue;
+use crate::relay::{self, Relay};
 use crate::rpc::dispatch::{About, Dispatcher, ReloadRequest, Surface};
 use crate::rpc::server::{self, Limits};
 use crate::store::{OpenError, Store, StoreError};
@@ -146,15 +145,13 @@ async fn run(
         listen(&socket).map_err(|source| ServeError::Listen { socket: socket.clone(), source })?;
     let (reload, mut reloads) = mpsc::channel(RELOADS);
     let about = About { started_at: clock.now(), socket: socket.clone() };
-    let catalogue = Arc::new(Catalogue::default());
-    let relay =
-        Relay::new(logins.clone(), clock.clone(), Arc::clone(&catalogue), config.relay.clone());
+    let kept = relay::Kept { models: paths.models_dir(), usage: paths.usage_file() };
+    let relay = Relay::new(logins.clone(), clock.clone(), config.relay.clone(), kept);
     let surface = Arc::new(Surface::new(
         logins.clone(),
         audit.clone(),
         clock,
         about,
-        catalogue,
         relay.clone(),
         reload,
         stop.clone(),
@@ -173,7 +170,8 @@ async fn run(
     tracing::info!(version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), %socket, "ready");
     service::ready("lending");
 
-    let configuration = Configuration { path: config_path, logins: logins.clone(), relay, logs };
+    let configuration =
+        Configuration { path: config_path, logins: logins.clone(), relay: relay.clone(), logs };
     if let Some(interval) = service::watchdog_interval() {
         tokio::spawn(feed_watchdog(logins.clone(), interval));
     }
@@ -200,6 +198,7 @@ async fn run(
     }
     owners_stop.cancel();
     let ended = logins.ended().await.map_err(ServeError::Unsaved);
+    relay.uses().save().await;
     audit.flush().await;
     if lost { Err(ServeError::OwnerLost) } else { ended }
 }

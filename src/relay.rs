@@ -8,21 +8,27 @@
 mod attempt;
 pub mod chat;
 pub mod failure;
+mod flight;
 pub mod flow;
 pub mod forms;
 pub mod headers;
+mod keeping;
 pub mod models;
 pub mod passing;
 pub mod rebuild;
 pub mod routing;
 pub mod sanitise;
 pub mod sse;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may end at the first surprise")]
+mod tests;
 pub mod usage;
 mod verdict;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::poll_fn;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::task::{Context, Poll, ready};
 
@@ -42,6 +48,7 @@ use flow::{Flow, Piece};
 use models::{Catalogue, Known, ModelsSource};
 use routing::{RouteError, Routing};
 use sanitise::Terms;
+use usage::{Tokens, Uses};
 
 /// Parameters remembered as refused, of each vendor. There are not so many that a backend could know.
 const MOST_LEARNED: usize = 64;
@@ -85,6 +92,15 @@ pub struct Carried {
     pub chat: Option<Asked>,
 }
 
+/// Where the relay keeps what outlives the daemon. None of it is worth more than a question to the API.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    /// The folder of the lists of models.
+    pub models: PathBuf,
+    /// The file of the counts by the day.
+    pub usage: PathBuf,
+}
+
 /// Carries completions. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Relay {
@@ -96,7 +112,8 @@ struct Inner {
     logins: Logins,
     clock: Clock,
     carrier: Carrier,
-    catalogue: Arc<Catalogue>,
+    catalogue: Catalogue,
+    uses: Uses,
     routing: Routing,
     settings: RwLock<config::Relay>,
     /// What each vendor's backend was found to refuse.
@@ -108,12 +125,7 @@ struct Inner {
 impl Relay {
     /// A relay over these logins.
     #[must_use]
-    pub fn new(
-        logins: Logins,
-        clock: Clock,
-        catalogue: Arc<Catalogue>,
-        settings: config::Relay,
-    ) -> Self {
+    pub fn new(logins: Logins, clock: Clock, settings: config::Relay, kept: Kept) -> Self {
         let streams = Arc::new(Semaphore::new(settings.max_streams));
         Self {
             inner: Arc::new(Inner {
@@ -121,13 +133,33 @@ impl Relay {
                 logins,
                 clock,
                 carrier: Carrier::new(),
-                catalogue,
+                catalogue: Catalogue::new(kept.models),
+                uses: Uses::open(kept.usage),
                 routing: Routing::default(),
                 settings: RwLock::new(settings),
                 learned: Mutex::default(),
                 streams,
             }),
         }
+    }
+
+    /// The models that there are.
+    #[must_use]
+    pub fn catalogue(&self) -> &Catalogue {
+        &self.inner.catalogue
+    }
+
+    /// How much of each subscription is used, and by whom.
+    #[must_use]
+    pub fn uses(&self) -> &Uses {
+        &self.inner.uses
+    }
+
+    /// The account was signed out: what was learned for it is nobody's any more.
+    pub async fn forget(&self, named: &Named) {
+        self.inner.catalogue.forget(named).await;
+        self.inner.uses.forget(named);
+        self.inner.routing.forget(named);
     }
 
     /// Puts other settings in force; what is under way goes on by the old ones. How many completions are
@@ -199,6 +231,7 @@ impl Relay {
             events: chat.is_none() && stream,
         };
         let (answer, flow) = attempt.carry(shaped.body.into(), &mut dropped).await?;
+        inner.uses.observe_headers(&ask.named, &answer, inner.clock.now());
         if let Some(etag) = answer.get("x-models-etag").and_then(|etag| etag.to_str().ok()) {
             inner.catalogue.note_etag(&ask.named, etag);
         }
@@ -244,6 +277,7 @@ impl Inner {
 fn unrouted(error: RouteError) -> Failure {
     match error {
         RouteError::Login(error) => Failure::Login(error),
+        RouteError::Unreachable { message } => Failure::Unreachable(message),
         other => Failure::Routing(other.to_string()),
     }
 }
@@ -293,7 +327,13 @@ impl Counted {
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.inner.meter.bytes(self.flow.bytes());
-        let _ = (&self.client, &self.named);
+        let (inner, seen, now) = (&self.inner, self.flow.seen(), self.inner.clock.now());
+        inner.meter.bytes(self.flow.bytes());
+        if let Some(limits) = &seen.limits {
+            inner.uses.observe_event(&self.named, limits, now);
+        }
+        let spent = seen.tokens.unwrap_or_default();
+        let tokens = Tokens { input: spent.input, cached: spent.cached, output: spent.output };
+        inner.uses.count(&self.client, tokens, now);
     }
 }

@@ -19,7 +19,7 @@ use crate::clock::Clock;
 use crate::login::directory::Named;
 use crate::login::{LoginError, Logins};
 use crate::relay::forms::{self, Cut, Events};
-use crate::relay::models::{Catalogue, Known};
+use crate::relay::models::Known;
 use crate::meter::Via;
 use crate::relay::{Ask, Carried, Failure, Relay, headers};
 use crate::rpc::dispatch::Dispatcher;
@@ -31,7 +31,6 @@ const DROPPED: &str = "x-valetkey-dropped";
 #[derive(Clone, Debug)]
 pub(crate) struct V1 {
     pub(crate) relay: Relay,
-    pub(crate) catalogue: Arc<Catalogue>,
     pub(crate) logins: Logins,
     pub(crate) clock: Clock,
     pub(crate) dispatcher: Dispatcher,
@@ -112,7 +111,7 @@ impl V1 {
 
     async fn known(&self, caller: &Caller) -> Result<Arc<Known>, Failure> {
         let named = self.whose(caller)?;
-        Ok(self.catalogue.known(&self.logins, &self.clock, &named).await?)
+        Ok(self.relay.catalogue().known(&self.logins, &self.clock, &named).await?)
     }
 }
 

@@ -117,6 +117,18 @@ impl Paths {
         self.data_dir.join("credentials")
     }
 
+    /// The lists of models that an offline start serves.
+    #[must_use]
+    pub fn models_dir(&self) -> PathBuf {
+        self.data_dir.join("models")
+    }
+
+    /// What each client has used, by the day.
+    #[must_use]
+    pub fn usage_file(&self) -> PathBuf {
+        self.state_dir.join("usage.json")
+    }
+
     /// Daily log files, where no service manager keeps them.
     #[must_use]
     pub fn log_dir(&self) -> PathBuf {

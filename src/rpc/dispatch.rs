@@ -24,7 +24,6 @@ use crate::access::peer::Peer;
 use crate::clock::{Clock, Timestamp};
 use crate::login::{Lent, LoginError, Logins};
 use crate::relay::Relay;
-use crate::relay::models::Catalogue;
 use trail::Trail;
 
 /// Seconds that a lent token lives at least, unless the caller says otherwise.
@@ -49,7 +48,6 @@ pub struct Surface {
     audit: Audit,
     clock: Clock,
     about: About,
-    catalogue: Arc<Catalogue>,
     relay: Relay,
     reload: mpsc::Sender<ReloadRequest>,
     stop: CancellationToken,
@@ -57,20 +55,20 @@ pub struct Surface {
 }
 
 impl Surface {
-    /// A surface over these logins. `reload` reaches whoever owns the configuration; `stop` ends the daemon.
+    /// A surface over these logins, which remembers things below `paths`. `reload` reaches whoever owns the
+    /// configuration; `stop` ends the daemon.
     #[must_use]
     pub fn new(
         logins: Logins,
         audit: Audit,
         clock: Clock,
         about: About,
-        catalogue: Arc<Catalogue>,
         relay: Relay,
         reload: mpsc::Sender<ReloadRequest>,
         stop: CancellationToken,
     ) -> Self {
         let clients = watch::Sender::new(0);
-        Self { logins, audit, clock, about, catalogue, relay, reload, stop, clients }
+        Self { logins, audit, clock, about, relay, reload, stop, clients }
     }
 
     /// How many clients are connected, as it changes.

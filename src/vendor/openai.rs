@@ -1,9 +1,10 @@
-//! OpenAI's dialect: the ChatGPT issuer and the Codex backend. The only file that knows either.
+//! OpenAI's dialect: the ChatGPT issuer here, the Codex backend in [`api`]. Nothing else knows either.
 //!
 //! Where it departs from the RFCs: the refresh is JSON and its members are optional, the device flow is
 //! OpenAI's own (the issuer makes the PKCE pair), and errors come nested. Facts come from the source of
 //! <https://github.com/openai/codex> (`codex-rs/login`), the only documentation there is.
 
+pub mod api;
 mod claims;
 mod refresh;
 
@@ -27,7 +28,8 @@ use refresh::{TokenAnswer, error_code, grant};
 /// Seconds between device polls where the issuer names none, and the span believed (RFC 8628 section 3.5).
 const DEVICE_INTERVAL: (u64, u64, u64) = (5, 1, 60);
 /// The `client_version` without which the backend lists no models (juspay/neurolink issue 1453).
-const CLIENT_VERSION: &str = "0.169.0";
+pub const CLIENT_VERSION: &str = "0.169.0";
+
 /// One configured vendor of this dialect.
 #[derive(Debug)]
 pub struct OpenAi {
@@ -276,32 +278,6 @@ impl OpenAi {
             headers.push(("X-OpenAI-Fedramp", "true".to_owned()));
         }
         headers
-    }
-
-    /// What the subscription offers, as the backend lists it; hidden entries are left out.
-    ///
-    /// # Errors
-    /// [`VendorError`], `status` 401 where the token was not accepted.
-    pub async fn models(
-        &self,
-        access: &AccessToken,
-        account_id: Option<&str>,
-    ) -> Result<Vec<Value>, VendorError> {
-        #[derive(Deserialize)]
-        struct Catalogue {
-            models: Vec<Value>,
-        }
-        let path = format!("/codex/models?client_version={CLIENT_VERSION}");
-        let mut request = self.api.request(Method::GET, &path)?.bearer_auth(access.expose());
-        if let Some(id) = account_id {
-            request = request.header("chatgpt-account-id", id);
-        }
-        let answer = self.api.send(request).await?;
-        if !answer.status.is_success() {
-            return Err(refused(&answer));
-        }
-        let catalogue: Catalogue = answer.json().ok_or_else(|| garbled(&answer))?;
-        Ok(catalogue.models)
     }
 }
 

@@ -168,6 +168,7 @@ fn routes(app: App) -> Router {
     let backend = Router::new()
         .route("/codex/models", get(backend::models))
         .route("/wham/usage", get(account::usage))
+        .route("/codex/usage", get(account::usage))
         .route("/wham/accounts/check", get(account::accounts))
         .route("/wham/settings/user", get(account::settings));
     let turns = Router::new()

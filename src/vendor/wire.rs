@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use reqwest::header::{DATE, HeaderMap, HeaderValue, RETRY_AFTER, USER_AGENT};
+use reqwest::header::{DATE, ETAG, HeaderMap, HeaderValue, RETRY_AFTER, USER_AGENT};
 use reqwest::{Client, Method, RequestBuilder, StatusCode, Url};
 
 use super::redact::redact;
@@ -36,6 +36,8 @@ pub struct Answer {
     pub retry_after: Option<Duration>,
     /// The vendor's clock less ours, in milliseconds.
     pub skew_millis: i64,
+    /// What to ask with the next time, so that an unchanged answer is not sent again (RFC 9110 section 8.8.3).
+    pub etag: Option<String>,
 }
 
 /// Without the body: tokens come in it.
@@ -109,7 +111,8 @@ impl Wire {
         let (status, headers, now) = (response.status(), response.headers(), self.clock.now());
         let retry_after = headers.get(RETRY_AFTER).and_then(|value| retry_after(value, now));
         let skew_millis = headers.get(DATE).map_or(0, |value| skew(value, now));
-        Ok(Answer { status, body, retry_after, skew_millis })
+        let etag = headers.get(ETAG).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        Ok(Answer { status, body, retry_after, skew_millis, etag })
     }
 
     fn build(&self) -> reqwest::Result<Client> {

@@ -14,7 +14,7 @@ use crate::rpc::message::named;
 use crate::rpc::{
     Accounts, AccountsList, AccountsUse, AuditEntries, AuditTail, Empty, Info, LoggedOut,
     LoginComplete, LoginId, LoginMethod, LoginPoll, LoginStart, LoginStarted, LoginWait,
-    LogoutParams, Models, ModelsParams, PROTOCOL, Status, Which,
+    LogoutParams, Models, ModelsParams, PROTOCOL, Status, Usage, Which,
 };
 
 /// Entries of the audit trail told at once, unless asked for fewer or more, and at most.
@@ -51,6 +51,7 @@ pub(super) async fn call(surface: &Surface, method: &str, params: Option<&RawVal
             done(surface.logins.use_account(&named).await?)
         }
         "models" => done(models(surface, named(params)?).await?),
+        "usage" => done(usage(surface, named(params)?).await?),
         "audit.tail" => done(audit_tail(surface, named(params)?).await?),
         "reload" => {
             let Empty {} = named(params)?;
@@ -191,7 +192,7 @@ fn polled((login, progress): (Login, Progress)) -> LoginPoll {
 async fn logout(surface: &Surface, params: LogoutParams) -> Result<LoggedOut, RpcError> {
     let named = surface.logins.name(params.vendor.as_deref(), params.account.as_deref())?;
     let revoked = surface.logins.logout(&named, params.revoke.unwrap_or(true)).await?;
-    surface.catalogue.forget(&named);
+    surface.relay.forget(&named).await;
     Ok(LoggedOut { status: surface.logins.status(&named).await?, revoked })
 }
 
@@ -202,9 +203,15 @@ async fn accounts(surface: &Surface, params: AccountsList) -> Result<Accounts, R
 
 async fn models(surface: &Surface, params: ModelsParams) -> Result<Models, RpcError> {
     let named = surface.logins.name(params.vendor.as_deref(), params.account.as_deref())?;
-    let listed = surface.catalogue.models(&surface.logins, &surface.clock, &named, params.refresh);
+    let listed =
+        surface.relay.catalogue().models(&surface.logins, &surface.clock, &named, params.refresh);
     let (models, source) = listed.await?;
     Ok(Models { vendor: named.vendor, models, source })
+}
+
+async fn usage(surface: &Surface, which: Which) -> Result<Usage, RpcError> {
+    let named = surface.logins.name(which.vendor.as_deref(), which.account.as_deref())?;
+    Ok(surface.relay.uses().usage(&surface.logins, &surface.clock, &named).await?)
 }
 
 async fn audit_tail(surface: &Surface, params: AuditTail) -> Result<AuditEntries, RpcError> {

@@ -9,7 +9,7 @@ use super::backend::{WINDOWS_MINUTES, admit, used_percent};
 use super::stats::Endpoint;
 use super::world::Caller;
 
-/// `GET /backend-api/wham/usage`
+/// `GET /backend-api/wham/usage`, and `/backend-api/codex/usage`, which some accounts must ask instead
 pub(super) async fn usage(caller: Caller) -> Response {
     caller
         .answer(Endpoint::Usage, |app, world, headers, _| {
@@ -63,8 +63,8 @@ pub(super) async fn accounts(caller: Caller) -> Response {
                 "plan_type": world.settings.plan,
                 "name": null,
                 "structure": "personal",
-                "workspace_backend_origin": "NO_CONSTRAINT",
-                "account_routing_override": "NO_CONSTRAINT",
+                "workspace_backend_origin": world.settings.workspace_backend_origin,
+                "account_routing_override": world.settings.account_routing_override,
             });
             let body = json!({ "accounts": [entry], "account_ordering": [account], "default_account_id": account });
             json_answer(StatusCode::OK, &body)

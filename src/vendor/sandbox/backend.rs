@@ -200,7 +200,7 @@ fn stamp(app: &Shared, world: &World, headers: &mut HeaderMap) {
 }
 
 pub(super) fn used_percent(world: &World) -> u64 {
-    world.stats.turns.min(100)
+    world.settings.used_percent.unwrap_or(world.stats.turns).min(100)
 }
 
 /// `GET /backend-api/codex/models`

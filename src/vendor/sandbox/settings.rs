@@ -40,6 +40,11 @@ pub(super) struct Settings {
     pub(super) event_delay_ms: u64,
     /// The function that the model calls where the request offers it.
     pub(super) call_tool: Option<ToolCall>,
+    /// Where the workspace's requests must go, and through which region.
+    pub(super) workspace_backend_origin: String,
+    pub(super) account_routing_override: String,
+    /// How much of the short window is used; a hundredth for each turn unless told.
+    pub(super) used_percent: Option<u64>,
 }
 
 /// A poll interval as the wire has it: OpenAI's issuer sends a string, RFC 8628 a number.
@@ -87,6 +92,9 @@ impl Settings {
             reply: "Hello from the sandbox: the token that you borrowed works.".into(),
             event_delay_ms: 0,
             call_tool: None,
+            workspace_backend_origin: "NO_CONSTRAINT".into(),
+            account_routing_override: "NO_CONSTRAINT".into(),
+            used_percent: None,
         }
     }
 

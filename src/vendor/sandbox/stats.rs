@@ -11,6 +11,7 @@ const HEADERS_KEPT: &[&str] = &[
     "accept",
     "chatgpt-account-id",
     "content-type",
+    "if-none-match",
     "openai-beta",
     "originator",
     "session-id",

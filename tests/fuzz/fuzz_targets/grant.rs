@@ -28,6 +28,7 @@ fuzz_target!(|data: &[u8]| {
         body: body.to_vec(),
         retry_after: None,
         skew_millis: 0,
+        etag: None,
     };
     let json = serde_json::from_slice::<Value>(body).ok();
     match classify(&answer) {

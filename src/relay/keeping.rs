@@ -1,0 +1,89 @@
+//! What the relay remembers across restarts: files that may be lost, and are believed only where they
+//! are whole and ours.
+
+use std::io::{self, Read as _, Write as _};
+use std::path::Path;
+use std::time::Duration;
+
+use crate::clock::{Timestamp, is_set_back};
+use crate::platform::files::{self, Untrusted};
+
+/// The content of a file; nothing where it is missing, not ours, or longer than `most` bytes.
+pub(super) fn read(path: &Path, most: u64) -> Option<Vec<u8>> {
+    let read = || -> Result<Vec<u8>, Untrusted> {
+        let (file, _) = files::open(path)?;
+        let mut bytes = Vec::new();
+        file.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    match read() {
+        Ok(bytes) if bytes.len() as u64 <= most => Some(bytes),
+        Ok(_) => {
+            tracing::warn!(file = %path.display(), most, "the file is too long and not read");
+            None
+        }
+        Err(Untrusted::Io(error)) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => {
+            tracing::warn!(file = %path.display(), %error, "the file is not read");
+            None
+        }
+    }
+}
+
+/// Replaces a file whole; it and its folder are for their owner alone.
+pub(super) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let dir = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+    files::private_dir(dir).map_err(io::Error::other)?;
+    let mut new = tempfile::Builder::new().prefix(".new-").tempfile_in(dir)?;
+    new.write_all(bytes)?;
+    new.as_file().sync_all()?;
+    new.persist(path).map_err(|error| error.error)?;
+    Ok(())
+}
+
+/// Removes a file; one that is not there is as good as removed.
+pub(super) fn remove(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Whether `then` is less than `span` ago. A clock that was set back since makes everything long ago:
+/// what was planned by it is not to be waited for.
+pub(super) fn within(now: Timestamp, then: Timestamp, span: Duration) -> bool {
+    !is_set_back(then, now) && now.since(then) < span
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_again_and_what_is_too_long_or_foreign_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("folder/file");
+        assert_eq!(read(&path, 10), None);
+        write(&path, b"0123456789").unwrap();
+        write(&path, b"9876543210").unwrap();
+        assert_eq!(read(&path, 10).as_deref(), Some(&b"9876543210"[..]));
+        assert_eq!(read(&path, 9), None);
+        assert!(matches!(files::mode_of(&path), Some(0o600) | None));
+        assert_eq!(std::fs::read_dir(dir.path().join("folder")).unwrap().count(), 1);
+        let other = dir.path().join("other");
+        std::fs::hard_link(&path, &other).unwrap();
+        assert_eq!(read(&path, 10), None, "it has a second name");
+        remove(&path).unwrap();
+        remove(&path).expect("twice is no error");
+    }
+
+    #[test]
+    fn a_clock_set_back_ends_every_span() {
+        let (then, span) = (Timestamp::from_secs(1_000_000), Duration::from_secs(300));
+        assert!(within(then, then, span));
+        assert!(within(then.plus(span - Duration::from_secs(1)), then, span));
+        assert!(!within(then.plus(span), then, span));
+        assert!(within(then.minus(Duration::from_secs(5)), then, span), "put right in passing");
+        assert!(!within(then.minus(Duration::from_secs(3600)), then, span));
+    }
+}
