@@ -30,6 +30,27 @@ pub struct Client {
     timeout: Option<Duration>,
 }
 
+/// Takes one call of a [`Client`] back, whose own thread waits for the answer meanwhile.
+#[derive(Debug)]
+pub struct Canceller {
+    stream: ipc::BlockingStream,
+    id: u64,
+}
+
+impl Canceller {
+    /// Asks the daemon to end the call. Nobody waits for what comes of it: a daemon that does not
+    /// get this ends the call when the connection ends.
+    pub fn cancel(mut self) {
+        let mut line = Vec::new();
+        let params = serde_json::json!({ "id": self.id });
+        if message::write_notification(&mut line, "cancel", &params).is_ok() {
+            line.push(b'\n');
+            // See above.
+            let _ = self.stream.write_all(&line);
+        }
+    }
+}
+
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
@@ -83,6 +104,14 @@ impl Client {
     /// Bounds the whole of each later call. Named pipes know no such bound; there it has no effect.
     pub fn set_timeout(&mut self, timeout: Option<Duration>) {
         self.timeout = timeout;
+    }
+
+    /// A way to take back the next call from another thread.
+    ///
+    /// # Errors
+    /// Where this process may open nothing more.
+    pub fn canceller(&self) -> io::Result<Canceller> {
+        Ok(Canceller { stream: self.stream.another()?, id: self.last_id + 1 })
     }
 
     /// Calls `method` and passes over whatever notifications come meanwhile.

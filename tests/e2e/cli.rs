@@ -1,5 +1,8 @@
 //! The command line, as a person and as a script use it.
 
+mod ask;
+mod door;
+mod fake;
 mod login;
 mod spawn;
 
