@@ -4,6 +4,7 @@ mod ask;
 mod door;
 mod fake;
 mod login;
+mod relayed;
 mod spawn;
 
 use std::io::Read as _;
