@@ -18,7 +18,7 @@ pub(crate) use verbs::*;
   valetkey demo                               see it work, offline, in a few seconds
   valetkey login                              sign in with your browser
   valetkey login --device                     the same with a code, typed on any device
-  valetkey ask Why is the sky blue?           an answer, streamed to the terminal
+  valetkey ask 'Why is the sky blue?'         an answer, streamed to the terminal
   curl -H \"$(valetkey token --header)\" …     use the borrowed token
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 login required, 4 daemon unreachable, 5 usage limit, 130 interrupted.")]
@@ -61,7 +61,7 @@ pub(crate) enum Verb {
     Models(Models),
     /// Show how much of the subscription is used, and by whom
     Usage(Usage),
-    /// Borrow a short-lived key for the loopback door, for agents that want a bearer and a URL
+    /// Borrow a short-lived key for the loopback door
     Lease(Lease),
     /// Make, list or revoke keys for the loopback door
     Key(Key),

@@ -100,7 +100,7 @@ impl From<RpcError> for Failure {
         let failure = Self::new(exit_of(error.kind()), error.message);
         let known = match error.data.kind {
             Kind::UsageLimit => resets(&error.data.more),
-            Kind::UnsupportedModel => models(&error.data.more),
+            Kind::UnsupportedModel => models(&error.data.more, &failure),
             _ => None,
         };
         let usual = match error.data.kind {
@@ -119,11 +119,13 @@ fn resets(more: &Map<String, Value>) -> Option<String> {
     Some(format!("the limit is lifted {}", until(at, Clock::System.now())))
 }
 
-/// What there is instead.
-fn models(more: &Map<String, Value>) -> Option<String> {
+/// What there is instead, unless the sentence has told it already.
+fn models(more: &Map<String, Value>, failure: &Failure) -> Option<String> {
     let known: Vec<&str> =
         more.get("models")?.as_array()?.iter().filter_map(Value::as_str).collect();
-    (!known.is_empty()).then(|| format!("there are {}", known.join(", ")))
+    let said = failure.sentence.as_deref().unwrap_or_default();
+    let told = known.iter().all(|model| said.contains(model));
+    (!told).then(|| format!("there are {}", known.join(", ")))
 }
 
 impl From<CallError> for Failure {
@@ -192,6 +194,9 @@ mod tests {
         }
         let error = RpcError::new(Kind::UnsupportedModel, "x").with("models", vec!["a", "b"]);
         assert_eq!(Failure::from(error).hint.as_deref(), Some("there are a, b"));
+        let error =
+            RpcError::new(Kind::UnsupportedModel, "there is b, a").with("models", vec!["a", "b"]);
+        assert_eq!(Failure::from(error).hint, None, "it is told once");
         let unknown = RpcError::new(Kind::UsageLimit, "x").with("resets_at", Value::Null);
         assert_eq!(Failure::from(unknown).hint, None);
     }

@@ -48,25 +48,39 @@ pub(crate) fn until(at: Timestamp, now: Timestamp) -> String {
 fn date(at: Timestamp, now: Timestamp) -> String {
     const MONTHS: [&str; 12] =
         ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let (day, written) = (|time: Timestamp| time.as_secs() / 86_400, at.compact());
-    let part = |from, to| written.get(from..to).unwrap_or_default();
-    let time = format!("{}:{} UTC", part(9, 11), part(11, 13));
-    match day(at) - day(now).min(day(at)) {
+    let [_, month, day, hour, minute] = written(at);
+    let time = format!("{hour}:{minute} UTC");
+    let day_number = |time: Timestamp| time.as_secs() / 86_400;
+    match day_number(at).saturating_sub(day_number(now)) {
         0 => format!("today {time}"),
         1 => format!("tomorrow {time}"),
         _ => {
-            let month = part(4, 6).parse().ok().and_then(|month: usize| MONTHS.get(month - 1));
-            let day = part(6, 8).trim_start_matches('0');
-            format!("{day} {} {time}", month.unwrap_or(&"?"))
+            let index = month.parse::<usize>().unwrap_or_default().saturating_sub(1);
+            let month = MONTHS.get(index).copied().unwrap_or_default();
+            format!("{} {month} {time}", day.trim_start_matches('0'))
         }
     }
 }
 
 /// The UTC day of a moment, as `2026-11-22`.
 pub(crate) fn day_of(at: Timestamp) -> String {
+    let [year, month, day, ..] = written(at);
+    format!("{year}-{month}-{day}")
+}
+
+/// Year, month, day, hour and minute. The year is as long as it is; the others have two digits.
+fn written(at: Timestamp) -> [String; 5] {
     let written = at.compact();
-    let part = |from, to| written.get(from..to).unwrap_or_default();
-    format!("{}-{}-{}", part(0, 4), part(4, 6), part(6, 8))
+    let (date, time) = written.split_once('T').unwrap_or_default();
+    let year = date.len().saturating_sub(4);
+    let part = |text: &str, from, to| text.get(from..to).unwrap_or_default().to_owned();
+    [
+        part(date, 0, year),
+        part(date, year, year + 2),
+        part(date, year + 2, year + 4),
+        part(time, 0, 2),
+        part(time, 2, 4),
+    ]
 }
 
 /// A number as it is said: `12`, `3.4 k`, `120 k`, `1.2 M`.
@@ -220,9 +234,11 @@ mod tests {
     proptest! {
         #[test]
         fn no_moment_is_too_strange_to_be_told(at in any::<u64>(), now in any::<u64>()) {
-            until(Timestamp(at), Timestamp(now));
-            day_of(Timestamp(at));
-            count(at);
+            let (at, now) = (Timestamp(at), Timestamp(now));
+            let told = until(at, now);
+            prop_assert!(told == "now" || told.ends_with(" UTC)"), "{told}");
+            prop_assert_eq!(day_of(at).matches('-').count(), 2);
+            prop_assert!(!count(at.0).is_empty());
         }
 
         #[test]

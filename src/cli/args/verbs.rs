@@ -114,9 +114,9 @@ pub(crate) struct Models {
 
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Examples:
-  valetkey ask Why is the sky blue?
-  git diff | valetkey ask -m gpt-5.5 Review this change
-  valetkey ask --system 'Answer in one word.' --effort low Is 91 a prime?
+  valetkey ask 'Why is the sky blue?'
+  git diff | valetkey ask -m gpt-5.5 'Review this change.'
+  valetkey ask --system 'Answer in one word.' --effort low 'Is 91 a prime?'
   valetkey ask - < question.txt
   valetkey ask --json hello | jq .usage")]
 pub(crate) struct Ask {

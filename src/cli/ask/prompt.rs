@@ -21,7 +21,7 @@ pub(super) fn of(words: &[String], terminal: bool, input: impl Read) -> Result<S
         (true, false) => Ok(piped),
         (false, false) => Ok(format!("{typed}\n\n{piped}")),
         (true, true) => Err(Failure::new(Exit::Usage, "there is nothing to ask")
-            .hint("as in: valetkey ask Why is the sky blue?")),
+            .hint("as in: valetkey ask 'Why is the sky blue?'")),
     }
 }
 
