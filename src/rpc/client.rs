@@ -21,6 +21,9 @@ const MAX_ANSWER_BYTES: usize = 256 << 20;
 /// What is read at once; a token's answer fits.
 const READ_BYTES: usize = 8 * 1024;
 
+/// How long a daemon that does not read may hold up whoever takes a call back.
+const CANCEL_TIME_MAX: Duration = Duration::from_secs(1);
+
 /// A connection to the daemon.
 #[derive(Debug)]
 pub struct Client {
@@ -45,7 +48,8 @@ impl Canceller {
         let params = serde_json::json!({ "id": self.id });
         if message::write_notification(&mut line, "cancel", &params).is_ok() {
             line.push(b'\n');
-            // See above.
+            // See above: neither a bound that cannot be set nor a line that does not go out matters.
+            let _ = self.stream.set_timeout(Some(CANCEL_TIME_MAX));
             let _ = self.stream.write_all(&line);
         }
     }
