@@ -7,10 +7,14 @@
 
 mod accounts;
 mod args;
+mod ask;
 mod connect;
 mod demo;
 mod failure;
 mod generate;
+mod interrupt;
+mod key;
+mod lease;
 mod login;
 mod logout;
 mod models;
@@ -21,6 +25,7 @@ mod sandbox;
 mod serve;
 mod status;
 mod token;
+mod usage;
 mod words;
 
 use std::ffi::OsString;
@@ -61,6 +66,10 @@ fn dispatch(args: Args) -> Done {
         Verb::Logout(verb) => logout::run(&context, &verb),
         Verb::Status(verb) => status::run(&context, &verb),
         Verb::Token(verb) => token::run(&context, &verb),
+        Verb::Ask(verb) => ask::run(&context, &verb),
+        Verb::Usage(verb) => usage::run(&context, &verb),
+        Verb::Lease(verb) => lease::run(&context, &verb),
+        Verb::Key(verb) => key::run(&context, &verb),
         Verb::Models(verb) => models::run(&context, &verb),
         Verb::Accounts(verb) => accounts::run(&context, &verb),
         Verb::Rpc(verb) => rpc::run(&context, &verb),

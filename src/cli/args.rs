@@ -10,14 +10,15 @@ pub(crate) use verbs::*;
 
 /// One ChatGPT login for every coding agent on your machine.
 ///
-/// A daemon keeps the login, refreshes it and lends short-lived access tokens to your programs. Sign in
-/// once with `valetkey login`; whatever needs a token asks `valetkey token`.
+/// A daemon keeps the login, refreshes it, lends short-lived access tokens to your programs and carries
+/// their completions through it. Sign in once with `valetkey login`.
 #[derive(Debug, Parser)]
 #[command(name = "valetkey", version, arg_required_else_help = true, max_term_width = 100)]
 #[command(after_help = "Examples:
   valetkey demo                               see it work, offline, in a few seconds
   valetkey login                              sign in with your browser
   valetkey login --device                     the same with a code, typed on any device
+  valetkey ask 'Why is the sky blue?'         an answer, streamed to the terminal
   curl -H \"$(valetkey token --header)\" …     use the borrowed token
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 login required, 4 daemon unreachable, 5 usage limit, 130 interrupted.")]
@@ -54,8 +55,16 @@ pub(crate) enum Verb {
     Status(Status),
     /// Borrow an access token
     Token(Token),
+    /// Ask a model something, and read the answer as it is written
+    Ask(Ask),
     /// List the models of the subscription
     Models(Models),
+    /// Show how much of the subscription is used, and by whom
+    Usage(Usage),
+    /// Borrow a short-lived key for the loopback door
+    Lease(Lease),
+    /// Make, list or revoke keys for the loopback door
+    Key(Key),
     /// List the accounts, or choose the current one
     Accounts(Accounts),
     /// Call any method of the daemon
@@ -66,7 +75,7 @@ pub(crate) enum Verb {
     Serve(Serve),
     /// Run the stand-in vendor, for offline work and tests
     Sandbox(Sandbox),
-    /// Show the whole path at work: sign in, lend, refresh, crash, recover, sign out
+    /// Show the whole path at work: sign in, lend, ask, refresh, crash, recover, sign out
     Demo(Demo),
     /// Print completions for a shell
     Completions(Completions),
@@ -96,6 +105,35 @@ mod tests {
         let args = Args::try_parse_from(["valetkey", "accounts", "--json"]).expect("it parses");
         let Verb::Accounts(accounts) = args.verb else { panic!("another verb") };
         assert!(accounts.action.is_none() && accounts.list.json);
+    }
+
+    #[test]
+    fn a_key_lives_for_seconds_or_for_a_duration() {
+        let ttl =
+            |text: &str| match Args::try_parse_from(["valetkey", "key", "add", "n", "--ttl", text])
+            {
+                Ok(Args {
+                    verb: Verb::Key(Key { action: Some(KeyAction::Add(add)), .. }), ..
+                }) => add.ttl,
+                _ => None,
+            };
+        assert_eq!(ttl("3600"), Some(3600));
+        assert_eq!(ttl("30d"), Some(30 * 86_400));
+        assert_eq!(ttl("1h30m"), Some(5400));
+        for wrong in ["0", "0s", "soon", "-1", "99999999999999999999"] {
+            assert_eq!(ttl(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn flags_of_ask_may_follow_the_prompt_and_a_dash_is_a_prompt() {
+        let args =
+            Args::try_parse_from(["valetkey", "ask", "two", "words", "--json"]).expect("it parses");
+        let Verb::Ask(ask) = args.verb else { panic!("another verb") };
+        assert!(ask.json && ask.prompt == ["two", "words"]);
+        let args = Args::try_parse_from(["valetkey", "ask", "-m", "x", "-"]).expect("it parses");
+        let Verb::Ask(ask) = args.verb else { panic!("another verb") };
+        assert_eq!(ask.prompt, ["-"]);
     }
 
     #[test]

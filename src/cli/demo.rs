@@ -5,10 +5,10 @@
 //! that fails ends the demo with what was seen instead.
 
 mod acts;
+mod relay;
 mod stage;
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Barrier};
+use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressFinish};
@@ -18,33 +18,30 @@ use crate::rpc::{TokenParams, TokenResult};
 
 use super::Done;
 use super::failure::{Exit, Failure};
+use super::interrupt::Interrupt;
 use super::output::{FAINT, GOOD, STRONG, is_seen, say};
 use stage::Stage;
 
 pub(super) fn run() -> Done {
-    let interrupted = Arc::new(AtomicBool::new(false));
-    signal_hook::flag::register(signal_hook::consts::SIGINT, Arc::clone(&interrupted)).map_err(
-        |error| Failure::new(Exit::Failed, format!("Ctrl-C could not be listened for: {error}")),
-    )?;
-    let outcome = story();
+    let interrupt = Interrupt::watch()?;
+    let outcome = story(interrupt.clone());
     // Ctrl-C reaches the processes of the demo as well; what fails because of it is no finding.
-    if interrupted.load(Ordering::Relaxed) {
-        Err(Failure::silent(Exit::Interrupted))
-    } else {
-        outcome
-    }
+    if interrupt.is_asked() { Err(Failure::silent(Exit::Interrupted)) } else { outcome }
 }
 
-fn story() -> Done {
+fn story(interrupt: Interrupt) -> Done {
     let began = Instant::now();
     say(format_args!(
         "\n{STRONG}valetkey demo{STRONG:#}  {FAINT}real processes in a private folder; each line was checked{FAINT:#}\n"
     ))?;
-    let mut demo = Demo { stage: Stage::set()?, checks: 0 };
+    let mut demo = Demo { stage: Stage::set()?, checks: 0, interrupt };
     demo.start()?;
     demo.sign_in()?;
     demo.two_agents()?;
     demo.many_callers()?;
+    demo.ask_on_the_socket()?;
+    let leased = demo.ask_over_http()?;
+    demo.heal(&leased)?;
     demo.crash()?;
     demo.sign_out()?;
     demo.stop()?;
@@ -59,12 +56,16 @@ fn story() -> Done {
 struct Demo {
     stage: Stage,
     checks: usize,
+    interrupt: Interrupt,
 }
 
 impl Demo {
     /// Goes on where `holds`; else ends the demo with what was `seen`.
     fn check(&mut self, what: &str, holds: bool, seen: impl FnOnce() -> String) -> Done {
         self.checks += 1;
+        if self.interrupt.is_asked() {
+            return Err(Failure::silent(Exit::Interrupted));
+        }
         if holds {
             return Ok(());
         }

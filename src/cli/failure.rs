@@ -3,13 +3,16 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
+use serde_json::{Map, Value};
+
+use crate::clock::{Clock, Timestamp};
 use crate::config::ConfigError;
 use crate::platform::paths::PathsError;
 use crate::rpc::client::{CallError, ClientError};
 use crate::rpc::{Kind, RpcError};
 
 use super::output::{ERROR, HINT};
-use super::words::plain;
+use super::words::{plain, until};
 
 /// The exit codes, which scripts rely on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,12 +98,34 @@ impl From<std::io::Error> for Failure {
 impl From<RpcError> for Failure {
     fn from(error: RpcError) -> Self {
         let failure = Self::new(exit_of(error.kind()), error.message);
+        let known = match error.data.kind {
+            Kind::UsageLimit => resets(&error.data.more),
+            Kind::UnsupportedModel => models(&error.data.more, &failure),
+            _ => None,
+        };
         let usual = match error.data.kind {
             Kind::LoginRequired => Some("run `valetkey login`".to_owned()),
             _ => error.data.retry_after.map(|secs| format!("try again in {secs} s")),
         };
-        Self { hint: error.data.hint.or(usual), ..failure }
+        Self { hint: known.or(error.data.hint).or(usual), ..failure }
     }
+}
+
+/// When a limit is lifted. Upstream counts in seconds and this surface in milliseconds; no limit lasts
+/// until the year 5138, so that the two cannot be mistaken.
+fn resets(more: &Map<String, Value>) -> Option<String> {
+    let at = more.get("resets_at")?.as_u64()?;
+    let at = if at < 100_000_000_000 { Timestamp::from_secs(at) } else { Timestamp(at) };
+    Some(format!("the limit is lifted {}", until(at, Clock::System.now())))
+}
+
+/// What there is instead, unless the sentence has told it already.
+fn models(more: &Map<String, Value>, failure: &Failure) -> Option<String> {
+    let known: Vec<&str> =
+        more.get("models")?.as_array()?.iter().filter_map(Value::as_str).collect();
+    let said = failure.sentence.as_deref().unwrap_or_default();
+    let told = known.iter().all(|model| said.contains(model));
+    (!told).then(|| format!("there are {}", known.join(", ")))
 }
 
 impl From<CallError> for Failure {
@@ -157,6 +182,23 @@ mod tests {
         let quiet = Failure::from(broken());
         assert_eq!((quiet.code(), quiet.sentence), (0, None));
         assert_eq!(Failure::from(CallError::Lost(broken())).code(), 4);
+    }
+
+    #[test]
+    fn a_limit_is_told_with_its_end_and_an_unknown_model_with_those_that_are() {
+        let at = Clock::System.now().plus(std::time::Duration::from_secs(7_260));
+        for resets_at in [at.0, at.as_secs()] {
+            let error = RpcError::new(Kind::UsageLimit, "x").with("resets_at", resets_at);
+            let hint = Failure::from(error).hint.expect("a hint");
+            assert!(hint.starts_with("the limit is lifted in 2 h "), "{hint}");
+        }
+        let error = RpcError::new(Kind::UnsupportedModel, "x").with("models", vec!["a", "b"]);
+        assert_eq!(Failure::from(error).hint.as_deref(), Some("there are a, b"));
+        let error =
+            RpcError::new(Kind::UnsupportedModel, "there is b, a").with("models", vec!["a", "b"]);
+        assert_eq!(Failure::from(error).hint, None, "it is told once");
+        let unknown = RpcError::new(Kind::UsageLimit, "x").with("resets_at", Value::Null);
+        assert_eq!(Failure::from(unknown).hint, None);
     }
 
     #[test]

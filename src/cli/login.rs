@@ -7,8 +7,6 @@
 mod show;
 
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
@@ -23,6 +21,7 @@ use super::Done;
 use super::args::Login;
 use super::connect::Context;
 use super::failure::{Exit, Failure};
+use super::interrupt::Interrupt;
 use super::output::{FAINT, STRONG, WARN, can_ask, note, note_wrapped};
 use super::words::plain;
 
@@ -53,10 +52,10 @@ pub(super) fn run(context: &Context, verb: &Login) -> Done {
     note_wrapped(if sandbox { SANDBOX_NOTICE } else { NOTICE })?;
     let started = start(&mut client, verb)?;
     // From here on Ctrl-C has something to cancel.
-    let interrupted = watch_interrupts()?;
+    let interrupt = Interrupt::watch()?;
     let opened = show::started(&started, verb.no_browser)?;
     let events = listen(context, &started)?;
-    let outcome = wait(&mut client, &started, &events, &interrupted, opened)?;
+    let outcome = wait(&mut client, &started, &events, &interrupt, opened)?;
     finish(&outcome)
 }
 
@@ -120,16 +119,6 @@ fn is_yes(answer: &str) -> bool {
     matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
 }
 
-fn watch_interrupts() -> Result<Arc<AtomicBool>, Failure> {
-    let interrupted = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        signal_hook::flag::register(signal, Arc::clone(&interrupted)).map_err(|error| {
-            Failure::new(Exit::Failed, format!("Ctrl-C could not be listened for: {error}"))
-        })?;
-    }
-    Ok(interrupted)
-}
-
 /// What can happen while the person signs in.
 enum Event {
     /// The daemon says that the login changed, or that it does not answer any more.
@@ -181,12 +170,12 @@ fn wait(
     client: &mut crate::rpc::client::Client,
     started: &LoginStarted,
     events: &Receiver<Event>,
-    interrupted: &AtomicBool,
+    interrupt: &Interrupt,
     opened: bool,
 ) -> Result<LoginPoll, Failure> {
     let waiting = show::Waiting::begin(started, opened);
     loop {
-        if interrupted.load(Ordering::Relaxed) {
+        if interrupt.is_asked() {
             waiting.end();
             let cancelled: Result<LoginPoll, _> =
                 client.call("login.cancel", &LoginId { login_id: started.login_id.clone() });

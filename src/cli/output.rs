@@ -56,12 +56,57 @@ pub(crate) fn columns() -> usize {
         .map_or(COLUMNS_USUAL, |(width, _)| usize::from(width.0))
 }
 
+/// The width of the terminal that standard output is.
+pub(crate) fn columns_of_stdout() -> usize {
+    terminal_size::terminal_size_of(io::stdout())
+        .map_or(COLUMNS_USUAL, |(width, _)| usize::from(width.0))
+}
+
+/// Whether more than ASCII can be shown: unless the terminal or the locale says that it cannot (POSIX
+/// "Environment Variables", chapter 8.2).
+pub(crate) fn beyond_ascii() -> bool {
+    let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    shows_more(
+        set("TERM").as_deref(),
+        ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(set).as_deref(),
+    )
+}
+
+fn shows_more(terminal: Option<&str>, locale: Option<&str>) -> bool {
+    let utf8 = |locale: &str| {
+        let locale = locale.to_ascii_lowercase();
+        locale.contains("utf-8") || locale.contains("utf8")
+    };
+    terminal != Some("dumb") && locale.is_none_or(utf8)
+}
+
 /// Whether a person sits at both ends: can be asked, and sees the question.
 pub(crate) fn can_ask() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
+/// Whether both what this program answers and what it says beside it go to a person's terminal. Where
+/// the answer goes on to a pager, the terminal is that program's.
+pub(crate) fn is_watched() -> bool {
+    io::stdout().is_terminal() && io::stderr().is_terminal()
+}
+
 /// Whether this program's standard error is seen by a person: spinners and pictures go there.
 pub(crate) fn is_seen() -> bool {
     io::stderr().is_terminal()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_locale_or_a_terminal_can_ask_for_ascii() {
+        assert!(shows_more(None, None));
+        assert!(shows_more(Some("xterm"), Some("de_DE.UTF-8")));
+        assert!(shows_more(None, Some("C.utf8")));
+        assert!(!shows_more(Some("dumb"), Some("C.UTF-8")));
+        assert!(!shows_more(Some("xterm"), Some("C")));
+        assert!(!shows_more(None, Some("de_DE.ISO-8859-15")));
+    }
 }

@@ -16,6 +16,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use interprocess::TryClone as _;
 use interprocess::local_socket::traits::{Stream as _, StreamCommon as _};
 use interprocess::local_socket::{
     ConnectOptions, GenericFilePath, ListenerOptions, Name, Stream as SyncStream, ToFsName as _,
@@ -159,6 +160,14 @@ impl BlockingStream {
     pub fn set_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
         self.0.set_recv_timeout(timeout)?;
         self.0.set_send_timeout(timeout)
+    }
+
+    /// The same connection once more, for a thread that writes while another one reads.
+    ///
+    /// # Errors
+    /// Where this process may open nothing more.
+    pub fn another(&self) -> io::Result<Self> {
+        self.0.try_clone().map(Self)
     }
 }
 

@@ -21,6 +21,9 @@ const MAX_ANSWER_BYTES: usize = 256 << 20;
 /// What is read at once; a token's answer fits.
 const READ_BYTES: usize = 8 * 1024;
 
+/// How long a daemon that does not read may hold up whoever takes a call back.
+const CANCEL_TIME_MAX: Duration = Duration::from_secs(1);
+
 /// A connection to the daemon.
 #[derive(Debug)]
 pub struct Client {
@@ -28,6 +31,28 @@ pub struct Client {
     input: Lines,
     last_id: u64,
     timeout: Option<Duration>,
+}
+
+/// Takes one call of a [`Client`] back, whose own thread waits for the answer meanwhile.
+#[derive(Debug)]
+pub struct Canceller {
+    stream: ipc::BlockingStream,
+    id: u64,
+}
+
+impl Canceller {
+    /// Asks the daemon to end the call. Nobody waits for what comes of it: a daemon that does not
+    /// get this ends the call when the connection ends.
+    pub fn cancel(mut self) {
+        let mut line = Vec::new();
+        let params = serde_json::json!({ "id": self.id });
+        if message::write_notification(&mut line, "cancel", &params).is_ok() {
+            line.push(b'\n');
+            // See above: neither a bound that cannot be set nor a line that does not go out matters.
+            let _ = self.stream.set_timeout(Some(CANCEL_TIME_MAX));
+            let _ = self.stream.write_all(&line);
+        }
+    }
 }
 
 /// Why there is no connection.
@@ -83,6 +108,14 @@ impl Client {
     /// Bounds the whole of each later call. Named pipes know no such bound; there it has no effect.
     pub fn set_timeout(&mut self, timeout: Option<Duration>) {
         self.timeout = timeout;
+    }
+
+    /// A way to take back the next call from another thread.
+    ///
+    /// # Errors
+    /// Where this process may open nothing more.
+    pub fn canceller(&self) -> io::Result<Canceller> {
+        Ok(Canceller { stream: self.stream.another()?, id: self.last_id + 1 })
     }
 
     /// Calls `method` and passes over whatever notifications come meanwhile.

@@ -1,6 +1,10 @@
 //! The command line, as a person and as a script use it.
 
+mod ask;
+mod door;
+mod fake;
 mod login;
+mod relayed;
 mod spawn;
 
 use std::io::Read as _;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args as ClapArgs, Subcommand};
 
 use crate::config;
-use crate::rpc::Which;
+use crate::rpc::{Scope, Which};
 
 /// Which login is meant.
 #[derive(Debug, Clone, Default, ClapArgs)]
@@ -110,6 +110,113 @@ pub(crate) struct Models {
     /// Print the daemon's answer as JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Examples:
+  valetkey ask 'Why is the sky blue?'
+  git diff | valetkey ask -m gpt-5.5 'Review this change.'
+  valetkey ask --system 'Answer in one word.' --effort low 'Is 91 a prime?'
+  valetkey ask - < question.txt
+  valetkey ask --json hello | jq .usage")]
+pub(crate) struct Ask {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// The model [default: the first that `valetkey models` lists]
+    #[arg(long, short, value_name = "MODEL")]
+    pub(crate) model: Option<String>,
+    /// What the model is told before the prompt
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) system: Option<String>,
+    /// How hard it thinks, as low, medium or high; `valetkey models --json` lists what a model takes
+    #[arg(long, value_name = "LEVEL", value_parser = level)]
+    pub(crate) effort: Option<String>,
+    /// Print the final response as JSON, in one piece
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// The prompt; what is piped in follows it, and `-` is what is piped in alone
+    pub(crate) prompt: Vec<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Examples:
+  valetkey usage
+  valetkey usage --json | jq '.windows[].used_percent'")]
+pub(crate) struct Usage {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// Print the daemon's answer as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Examples:
+  valetkey lease --client codex        the key alone, as the Codex CLI's auth.command wants it
+  OPENAI_API_KEY=$(valetkey lease) OPENAI_BASE_URL=http://127.0.0.1:8459/v1 my-agent
+  valetkey lease --ttl 8h --json       with its end and the base URL")]
+pub(crate) struct Lease {
+    /// Who it is for: a name for the audit trail and `valetkey usage`
+    #[arg(long, value_name = "NAME", value_parser = name, default_value = "lease")]
+    pub(crate) client: String,
+    /// How long it lives, in seconds or as 90s, 30m or 8h [default: an hour]
+    #[arg(long, value_name = "TIME", value_parser = seconds)]
+    pub(crate) ttl: Option<u64>,
+    /// Print the daemon's answer as JSON: key, end and base URL
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(args_conflicts_with_subcommands = true)]
+#[command(after_help = "Examples:
+  valetkey key add editor                     prints the key, this once
+  valetkey key add ci --ttl 30d
+  valetkey key add prometheus --scope metrics
+  valetkey key                                the keys there are
+  valetkey key revoke editor")]
+pub(crate) struct Key {
+    #[command(subcommand)]
+    pub(crate) action: Option<KeyAction>,
+    #[command(flatten)]
+    pub(crate) list: KeyList,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyAction {
+    /// Make a key and print it, alone on standard output
+    Add(KeyAdd),
+    /// List the keys, without what opens anything
+    List(KeyList),
+    /// End a key, at once and for connections that are open as well
+    Revoke(KeyRevoke),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct KeyAdd {
+    /// Its name, for the list and the audit trail
+    #[arg(value_parser = name)]
+    pub(crate) name: String,
+    /// How long it lives, in seconds or as 12h or 30d [default: until it is revoked]
+    #[arg(long, value_name = "TIME", value_parser = seconds)]
+    pub(crate) ttl: Option<u64>,
+    /// What it opens beside completions and models: subscription (the endpoints that sign in and out) or metrics
+    #[arg(long = "scope", value_name = "SCOPE", value_parser = scope)]
+    pub(crate) scopes: Vec<Scope>,
+}
+
+#[derive(Debug, Clone, Default, ClapArgs)]
+pub(crate) struct KeyList {
+    /// Print the daemon's answer as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct KeyRevoke {
+    /// Which
+    #[arg(value_parser = name)]
+    pub(crate) name: String,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -247,4 +354,26 @@ fn name(text: &str) -> Result<String, String> {
 fn duration(text: &str) -> Result<Duration, String> {
     let long_enough = config::duration(text).filter(|d| d.as_secs() > 0);
     long_enough.ok_or_else(|| "expected a duration such as 90s, 1m30s or 24h".to_owned())
+}
+
+/// Whole seconds, or a duration in words; zero is refused.
+fn seconds(text: &str) -> Result<u64, String> {
+    let secs = text.parse().ok().or_else(|| Some(config::duration(text)?.as_secs()));
+    secs.filter(|secs| *secs > 0).ok_or_else(|| {
+        "expected seconds such as 3600, or a duration such as 90s, 8h or 30d".to_owned()
+    })
+}
+
+fn scope(text: &str) -> Result<Scope, String> {
+    match text {
+        "subscription" => Ok(Scope::Subscription),
+        "metrics" => Ok(Scope::Metrics),
+        _ => Err("expected subscription or metrics".to_owned()),
+    }
+}
+
+/// Which levels there are is the model's business; a word it has to be.
+fn level(text: &str) -> Result<String, String> {
+    let is_word = (1..=32).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_lowercase());
+    is_word.then(|| text.to_owned()).ok_or_else(|| "expected a word such as low or high".to_owned())
 }

@@ -27,6 +27,14 @@ pub(super) struct Stats {
     pub(super) reuse_detected: u64,
 }
 
+/// What came of an HTTP request.
+pub(super) struct Answer {
+    pub(super) status: u16,
+    /// The names in `x-valetkey-dropped`.
+    pub(super) dropped: String,
+    pub(super) body: String,
+}
+
 /// A private folder and the processes that live in it.
 pub(super) struct Stage {
     folder: tempfile::TempDir,
@@ -85,8 +93,9 @@ impl Stage {
         let said: Announcement = serde_json::from_str(&line)
             .map_err(|_| Failure::new(Exit::Failed, "the sandbox did not say where it listens"))?;
         self.url = said.url;
+        let door = free_port()?;
         let config = format!(
-            "default_vendor = \"sandbox\"\n\n[refresh]\nlead = \"1s\"\n\n[vendors.sandbox]\nkind = \"sandbox\"\nissuer = \"{0}\"\napi_base = \"{0}/backend-api\"\n",
+            "default_vendor = \"sandbox\"\n\n[http]\nlisten = \"127.0.0.1:{door}\"\n\n[refresh]\nlead = \"1s\"\n\n[vendors.sandbox]\nkind = \"sandbox\"\nissuer = \"{0}\"\napi_base = \"{0}/backend-api\"\n",
             self.url
         );
         std::fs::write(self.file("config.toml"), config).map_err(broken("its configuration file"))
@@ -185,6 +194,19 @@ impl Stage {
         Ok(answer.status().as_u16())
     }
 
+    /// Posts a completion as a program would that was given a URL and a key.
+    pub(super) fn complete(&self, url: &str, key: &str, body: &Value) -> Result<Answer, Failure> {
+        let request = self.http.post(url).bearer_auth(key).json(body);
+        self.runtime.block_on(async {
+            let answer = request.send().await.map_err(unanswered_by("the daemon's listener"))?;
+            let dropped = answer.headers().get("x-valetkey-dropped");
+            let dropped = dropped.and_then(|names| names.to_str().ok()).unwrap_or_default();
+            let (status, dropped) = (answer.status().as_u16(), dropped.to_owned());
+            let body = answer.text().await.map_err(unanswered_by("the daemon's listener"))?;
+            Ok(Answer { status, dropped, body })
+        })
+    }
+
     /// The files below the folder in which `secret` stands.
     pub(super) fn files_holding(&self, secret: &str) -> Result<Vec<PathBuf>, Failure> {
         let mut found = Vec::new();
@@ -250,8 +272,21 @@ fn broken(what: &'static str) -> impl Fn(std::io::Error) -> Failure {
     move |error| Failure::new(Exit::Failed, format!("the demo needs {what}: {error}"))
 }
 
+/// A port of this machine that nobody listens on.
+fn free_port() -> Result<u16, Failure> {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0));
+    let address = listener.and_then(|listener| listener.local_addr());
+    address.map(|address| address.port()).map_err(broken("a free port"))
+}
+
+fn unanswered_by(who: &'static str) -> impl Fn(reqwest::Error) -> Failure {
+    move |error| {
+        Failure::new(Exit::Failed, format!("{who} did not answer: {}", error.without_url()))
+    }
+}
+
 fn unanswered(error: reqwest::Error) -> Failure {
-    Failure::new(Exit::Failed, format!("the sandbox did not answer: {}", error.without_url()))
+    unanswered_by("the sandbox")(error)
 }
 
 #[cfg(test)]
