@@ -114,8 +114,11 @@ pub(super) fn check(request: &Value, lite: bool) -> Result<(), Flaw> {
 fn check_item(at: usize, item: &Value) -> Result<(), Flaw> {
     let members = item.as_object().ok_or("Input items must be objects")?;
     let kind = members.get("type").map_or(Some("message"), Value::as_str);
-    let id = item["id"].as_str().unwrap_or_default();
-    if kind == Some("item_reference") || id.starts_with("rs_") || id.starts_with("msg_") {
+    // An id alone does no harm, and the stock Codex CLI sends one with every item: what cannot be
+    // answered is an item whose content only a store could know.
+    let unknown = kind == Some("item_reference")
+        || kind == Some("reasoning") && !item["encrypted_content"].is_string();
+    if unknown && let Some(id) = item["id"].as_str() {
         return Err(Flaw::Error {
             status: StatusCode::NOT_FOUND,
             message: format!(

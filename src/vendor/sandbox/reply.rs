@@ -91,7 +91,7 @@ fn turn(request: &Value, settings: &Settings, now_secs: u64) -> Vec<Bytes> {
     let written = if calls.is_empty() {
         message(&mut script, &settings.reply)
     } else {
-        calls.into_iter().map(|(call, kind)| tool_call(&mut script, call, kind)).sum()
+        calls.into_iter().map(|(call, tool)| tool_call(&mut script, call, &tool)).sum()
     };
     let read =
         request["input"].to_string().len() + request["instructions"].as_str().map_or(0, str::len);
@@ -108,26 +108,29 @@ fn turn(request: &Value, settings: &Settings, now_secs: u64) -> Vec<Bytes> {
     script.events
 }
 
-/// The two kinds of tools that a client carries out itself.
-#[derive(Clone, Copy)]
-enum Tool {
-    Function,
-    Custom,
+/// A tool that the client carries out itself.
+struct Tool<'a> {
+    custom: bool,
+    /// The group in which it is offered, as the stock Codex CLI offers all of its own.
+    namespace: Option<&'a str>,
 }
 
-/// Whether the request offers a tool of this name, at its top or among its input, and of which kind.
-fn offered(request: &Value, name: &str) -> Option<Tool> {
-    let among = |tools: &Value| {
-        let tool = tools.as_array()?.iter().find(|tool| tool["name"] == name)?;
-        match tool["type"].as_str()? {
-            "function" => Some(Tool::Function),
-            "custom" => Some(Tool::Custom),
-            _ => None,
+/// The tool of this name that a request offers, at its top or among its input.
+fn offered<'a>(request: &'a Value, name: &str) -> Option<Tool<'a>> {
+    let mut carried = items(request).filter(|item| item["type"] == "additional_tools");
+    among(&request["tools"], name).or_else(|| carried.find_map(|item| among(&item["tools"], name)))
+}
+
+fn among<'a>(tools: &'a Value, name: &str) -> Option<Tool<'a>> {
+    let named = |tool: &Value| tool["name"] == name;
+    tools.as_array()?.iter().find_map(|tool| match tool["type"].as_str()? {
+        "function" if named(tool) => Some(Tool { custom: false, namespace: None }),
+        "custom" if named(tool) => Some(Tool { custom: true, namespace: None }),
+        "namespace" => {
+            let inner = among(&tool["tools"], name)?;
+            Some(Tool { namespace: tool["name"].as_str(), ..inner })
         }
-    };
-    among(&request["tools"]).or_else(|| {
-        let mut carried = items(request).filter(|item| item["type"] == "additional_tools");
-        carried.find_map(|item| among(&item["tools"]))
+        _ => None,
     })
 }
 
@@ -189,22 +192,26 @@ fn message(script: &mut Script, text: &str) -> usize {
     text.len()
 }
 
-fn tool_call(script: &mut Script, call: &ToolCall, kind: Tool) -> usize {
+fn tool_call(script: &mut Script, call: &ToolCall, tool: &Tool<'_>) -> usize {
     let call_id = format!("call_{}", random_base64url(18));
     let given = match &call.arguments {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
-    let (prefix, item_type, told, member) = match kind {
-        Tool::Function => ("fc", "function_call", "response.function_call_arguments", "arguments"),
-        Tool::Custom => ("ctc", "custom_tool_call", "response.custom_tool_call_input", "input"),
+    let (prefix, item_type, told, member) = if tool.custom {
+        ("ctc", "custom_tool_call", "response.custom_tool_call_input", "input")
+    } else {
+        ("fc", "function_call", "response.function_call_arguments", "arguments")
     };
     let id = format!("{prefix}_{}", random_base64url(18));
     let item = |status: &str, given: &str| {
-        let item = json!({
+        let mut item = json!({
             "id": id, "type": item_type, "status": status,
             "call_id": call_id, "name": call.name, member: given,
         });
+        if let Some(namespace) = tool.namespace {
+            item["namespace"] = namespace.into();
+        }
         json!({ "item": item })
     };
     script.tell("response.output_item.added", item("in_progress", ""));
@@ -262,7 +269,8 @@ mod tests {
         };
         assert!(!called(&json!({"input": [{"role": "user"}]})));
         assert!(called(&json!({"input": [{"role": "user"}], "tools": [tool]})));
-        let lite = json!({"type": "additional_tools", "tools": [tool]});
+        let group = json!({"type": "namespace", "name": "group", "tools": [tool]});
+        let lite = json!({"type": "additional_tools", "tools": [group]});
         assert!(called(&json!({"input": [lite, {"role": "user"}]})));
         assert!(!called(&json!({"input": [lite, {"type": "function_call_output"}]})));
     }

@@ -67,7 +67,6 @@ async fn items_that_only_a_store_could_know_are_not_found() {
     let grant = desk.login().await;
     for item in [
         json!({"type": "reasoning", "id": "rs_1", "summary": []}),
-        json!({"type": "message", "id": "msg_1", "role": "assistant", "content": "hi"}),
         json!({"type": "item_reference", "id": "fc_1"}),
     ] {
         let answer = desk.turn(&grant, &with_input(json!([item]))).await;
@@ -132,7 +131,8 @@ async fn pictures_files_and_answered_calls_are_taken() {
             {"type": "input_image", "image_url": "data:image/png;base64,iVBORw0KGgo="},
             {"type": "input_file", "filename": "a.pdf", "file_data": "data:application/pdf;base64,JVBERg=="},
         ]},
-        {"type": "reasoning", "summary": [], "encrypted_content": "gAAAA"},
+        {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAAA"},
+        {"type": "message", "id": "msg_1", "role": "assistant", "content": "hi"},
         {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"},
         {"type": "function_call_output", "call_id": "c", "output": "x"},
         {"role": "assistant", "content": [{"type": "output_text", "text": "seen"}]},
