@@ -13,13 +13,14 @@
 //! | lever | what it does |
 //! |---|---|
 //! | `POST faults`, `GET`, `DELETE` | scripts what goes wrong, e.g. `{"on": "refresh", "drop": "after"}` |
-//! | `GET settings`, `POST` | who signs in, token lives, the device interval, what the model says |
+//! | `GET settings`, `POST` | who signs in, token lives, the device interval, what the model says: `reply`, `call_tool`, or a stream of the test's own (`events`, `finish`, `times`) |
 //! | `POST approve`, `POST deny` | decides for the person: `{"user_code": ...}`, or `{"state": ...}` of an open authorize page |
 //! | `POST revoke_access` | every access token issued so far is refused from now on |
 //! | `POST revoke_family` | every login is ended, refresh tokens included |
 //! | `POST rotate_keys` | signs with a new key; `{"keep": false}` withdraws the old ones |
 //! | `GET stats` | counters, and some headers of the latest request of each kind |
-//! | `GET wait?on=refresh&in_flight=1` | the counters, once so many requests are in flight, have come (`count`) or are `answered` |
+//! | `GET wait?on=refresh&in_flight=1` | the counters, once so many requests are in flight, have come (`count`), are `answered`, `streaming` or `aborted` |
+//! | `GET requests` | the latest completion requests: headers and bodies, never the token |
 
 mod account;
 mod answers;
@@ -31,10 +32,12 @@ mod connection;
 mod control;
 mod device;
 mod faults;
+mod form;
 mod grants;
 mod issuer;
 mod keys;
 mod reply;
+mod seen;
 mod settings;
 mod stats;
 mod stream;
@@ -186,6 +189,7 @@ fn routes(app: App) -> Router {
         .route("/revoke_family", post(control::revoke_family))
         .route("/rotate_keys", post(control::rotate_keys))
         .route("/stats", get(control::stats))
+        .route("/requests", get(control::requests))
         .route("/wait", get(control::wait))
         .layer(middleware::from_fn(control::same_origin));
     issuer

@@ -1,38 +1,37 @@
-#!/usr/bin/env python3
-"""The stock Codex CLI, unmodified, on a token that valetkey lends.
+#!/usr/bin/env -S python3 -B
+"""The stock Codex CLI, unmodified, on a login that valetkey keeps.
 
 codex.py BINARY. Installs the pinned CLI from npm into a cache outside of the tree, then plays the
 sandbox vendor, a daemon and the CLI against each other on loopback, in a private folder:
 
-1. one turn completes on a borrowed token;
-2. four at once, with a token at its end and a slow issuer: one refresh, four answers, and no refresh
+1. on a token that it borrows, the CLI asks the vendor itself;
+2. through the relay, with a lease that is worth nothing elsewhere: a turn in which the model calls the
+   CLI's own shell;
+3. a token that the vendor revokes in the middle of such a turn costs one refresh, and nobody sees it;
+4. four at once, with a token at its end and a slow issuer: one refresh, four answers, and no refresh
    token seen twice. (With the CLI's own login, processes that race like this can lose it.)
 """
 
-import contextlib
 import json
 import os
-import pathlib
-import re
 import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
-import urllib.request
+
+from room import TURN_TIMEOUT, Failed, cache, check, installed, run, served, skip
 
 CODEX = "0.169.0"
-# Seconds. A turn takes one or two; an idle machine is not taken for granted.
-TURN_TIMEOUT = 120
-START_TIMEOUT = 30
 # The first token's life. A token with less than half of its life left is not lent but refreshed.
 SHORT_LIFE = 12
 # How long the issuer takes over a refresh, while everybody waits.
 ISSUER_DELAY_MS = 2000
+# Slow enough to do something in the middle of a turn.
+EVENT_DELAY_MS = 300
 AT_ONCE = 4
-# Nothing listens there: a request that strays from loopback fails at once, and shows.
-NOWHERE = "http://127.0.0.1:9"
+# What the CLI calls its shell, and a command that writes nothing to disk.
+SHELL = {"name": "exec_command", "arguments": {"cmd": "printf %s-%s it works"}}
 
 CODEX_CONFIG = """\
 check_for_update_on_startup = false
@@ -48,7 +47,7 @@ supports_websockets = false
 
 [model_providers.valetkey.auth]
 command = "{binary}"
-args = ["token"]
+args = {arguments}
 timeout_ms = 30000
 refresh_interval_ms = 300000
 
@@ -60,215 +59,134 @@ plugins = false
 remote_plugin = false
 """
 
-DAEMON_CONFIG = """\
-default_vendor = "sandbox"
-
-[refresh]
-# As late as it gets, so that the clients find a token at its end.
-lead = "1%"
-
-[vendors.sandbox]
-kind = "sandbox"
-issuer = "{url}"
-api_base = "{url}/backend-api"
-"""
-
-
-class Failed(Exception):
-    """A check that did not hold."""
-
-
-def check(holds, what, seen=""):
-    """Says what held, or ends the run with what was seen instead."""
-    if not holds:
-        raise Failed(f"{what}\n{seen}")
-    print(f"  ok  {what}", flush=True)
-
 
 def installed_codex():
     """The pinned CLI, installed once."""
-    cache = os.environ.get("VALETKEY_TEST_CACHE")
-    home = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
-    folder = (pathlib.Path(cache) if cache else home / "valetkey-tests") / f"codex-{CODEX}"
-    binary = folder / "node_modules" / ".bin" / "codex"
-    if not binary.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        subprocess.run(
-            ["npm", "install", "--prefix", folder, "--no-audit", "--no-fund", f"@openai/codex@{CODEX}"],
-            check=True, stdin=subprocess.DEVNULL, stdout=sys.stderr,
-        )
+    folder = cache(f"codex-{CODEX}")
+    install = ["npm", "install", "--prefix", folder, "--no-audit", "--no-fund", f"@openai/codex@{CODEX}"]
+    binary = installed(folder, "node_modules/.bin/codex", install) / "node_modules" / ".bin" / "codex"
     # Its own version, not what the folder is called.
     version = subprocess.run([binary, "--version"], check=True, capture_output=True, text=True).stdout
     check(CODEX in version, f"the client is the stock Codex CLI {CODEX}", version)
     return binary
 
 
-class Sandbox:
-    """The sandbox vendor's control door."""
+class Cli:
+    """The CLI with a home of its own in the room."""
 
-    def __init__(self, url):
-        self.url = url
+    def __init__(self, room, codex):
+        self.room, self.codex, self.home = room, codex, room.path / "codex"
+        self.home.mkdir(mode=0o700)
 
-    def call(self, method, path, body=None):
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(
-            self.url + path, data, {"content-type": "application/json"}, method=method)
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=10) as answer:
-            return json.loads(answer.read() or b"null")
-
-    def stats(self):
-        return self.call("GET", "/_sandbox/stats")
-
-
-class Room:
-    """A private folder with all that the daemon, the CLI and the person would have in their homes."""
-
-    def __init__(self, path, binary, codex):
-        self.path, self.binary, self.codex = pathlib.Path(path), binary, codex
-        for name in ("home", "codex", "work", "data", "state"):
-            (self.path / name).mkdir(mode=0o700)
-        self.environment = {
-            "PATH": os.environ["PATH"], "HOME": str(self.path / "home"), "LANG": "C.UTF-8",
-            "CODEX_HOME": str(self.path / "codex"),
-            "VALETKEY_CONFIG": str(self.path / "config.toml"),
-            "VALETKEY_DATA_DIR": str(self.path / "data"),
-            "VALETKEY_STATE_DIR": str(self.path / "state"),
-            "VALETKEY_SOCKET": str(self.path / "s"),
-            "HTTP_PROXY": NOWHERE, "HTTPS_PROXY": NOWHERE, "ALL_PROXY": NOWHERE,
-            "http_proxy": NOWHERE, "https_proxy": NOWHERE, "all_proxy": NOWHERE,
-            "NO_PROXY": "127.0.0.1,localhost", "no_proxy": "127.0.0.1,localhost",
-        }
-
-    def log(self, name):
-        return self.path / f"{name}.log"
-
-    def valetkey(self, *words):
-        return subprocess.run(
-            [self.binary, "--no-spawn", *words], env=self.environment, stdin=subprocess.DEVNULL,
-            capture_output=True, text=True, timeout=60)
+    def point_at(self, base_url, *arguments):
+        """Where its requests go, and how it comes by what opens the door there."""
+        (self.home / "config.toml").write_text(CODEX_CONFIG.format(
+            base_url=base_url, binary=self.room.binary, arguments=json.dumps(arguments)))
 
     def turn(self):
         return subprocess.Popen(
-            [self.codex, "exec", "--skip-git-repo-check", "--strict-config", "hi"], cwd=self.path / "work",
-            env=self.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-@contextlib.contextmanager
-def running(name, arguments, room):
-    """A process that is asked to stop, and made to, when the block ends."""
-    with open(room.log(name), "wb") as log:
-        process = subprocess.Popen(
-            arguments, env=room.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        try:
-            yield process
-        finally:
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(START_TIMEOUT)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-
-def until(what, holds, process):
-    """Waits, within bounds, for something that has no event to wait on."""
-    end = time.monotonic() + START_TIMEOUT
-    while not holds():
-        if process.poll() is not None:
-            raise Failed(f"{what}: the process ended with {process.returncode}")
-        if time.monotonic() > end:
-            raise Failed(f"{what}: not within {START_TIMEOUT} s")
-        time.sleep(0.05)
-
-
-def address_of(process, log):
-    """The address that the sandbox prints when it listens."""
-    def printed():
-        return re.search(r"http://127\.0\.0\.1:\d+(?!\d*$)", log.read_text())
-
-    until("the sandbox names its address", printed, process)
-    return printed().group(0)
+            [self.codex, "exec", "--skip-git-repo-check", "--strict-config", "hi"],
+            cwd=self.room.path / "work", env={**self.room.environment, "CODEX_HOME": str(self.home)},
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            # What npm installs is a starter: the program itself would outlive it, and hold its pipes.
+            start_new_session=True)
 
 
 def answered(turn, what):
-    """Waits for a turn and checks that the CLI got its answer."""
+    """Waits for a turn and checks that the CLI got its answer without a word of trouble."""
     try:
         said, complained = turn.communicate(timeout=TURN_TIMEOUT)
     except subprocess.TimeoutExpired:
-        turn.kill()
+        os.killpg(turn.pid, signal.SIGKILL)
         said, complained = turn.communicate()
         raise Failed(f"{what}: no end within {TURN_TIMEOUT} s\n{complained}") from None
-    check(turn.returncode == 0 and said.strip(), what, f"exit {turn.returncode}\n{said}\n{complained}")
+    good = turn.returncode == 0 and said.strip() and "ERROR" not in complained
+    check(good, what, f"exit {turn.returncode}\n{said}\n{complained}")
 
 
-def sign_in(room):
-    login = room.valetkey("login", "--device", "--no-browser", "--yes", "--force")
-    check(login.returncode == 0, "signed in with a device code", login.stdout + login.stderr)
+def shell_said(sandbox):
+    """What the CLI's shell gave the model, as the latest request told it."""
+    outputs = [item for item in sandbox.requests()[-1]["body"]["input"] if item["type"].endswith("_call_output")]
+    return json.dumps(outputs)
 
 
-def one_turn(room, sandbox):
+def borrowed(cli, sandbox):
+    cli.point_at(sandbox.url + "/backend-api/codex", "token")
     before = sandbox.stats()
-    answered(room.turn(), "one turn completes on a borrowed token")
+    answered(cli.turn(), "one turn completes on a borrowed token")
     after = sandbox.stats()
     check(after["responses"] == before["responses"] + 1, "... asked of the backend once", after)
     check(after["refresh_requests"] == 0, "... without a refresh", after)
 
 
-def four_at_once(room, sandbox):
-    sandbox.call("POST", "/_sandbox/settings", {"access_ttl_secs": SHORT_LIFE})
-    sign_in(room)
+def relayed(cli, sandbox):
+    sandbox.settings(call_tool=SHELL)
+    before = sandbox.stats()
+    answered(cli.turn(), "one turn with a call of the CLI's shell completes through the relay")
+    after = sandbox.stats()
+    check(after["responses"] == before["responses"] + 2, "... asked of the backend twice", after)
+    check("it-works" in shell_said(sandbox), "... which was told what the shell said", sandbox.requests()[-1])
+    headers = sandbox.requests()[-1]["headers"]
+    wanted = ("session-id", "thread-id", "x-client-request-id", "x-codex-window-id", "x-codex-turn-metadata")
+    check(all(name in headers for name in wanted), "... with the headers by which it knows the session", headers)
+
+
+def revoked_in_the_middle(cli, sandbox):
+    sandbox.settings(event_delay_ms=EVENT_DELAY_MS)
+    before = sandbox.stats()
+    turn = cli.turn()
+    sandbox.wait("on=responses&streaming=1")
+    sandbox.call("POST", "/_sandbox/revoke_access", {})
+    answered(turn, "a token revoked in the middle of a session is not noticed")
+    sandbox.settings(event_delay_ms=0)
+    after = sandbox.stats()
+    check(after["refreshes"] == before["refreshes"] + 1, "... and costs one refresh", after)
+    check("it-works" in shell_said(sandbox), "... and nothing of what was said", sandbox.requests()[-1])
+
+
+def four_at_once(cli, sandbox):
+    room = cli.room
+    sandbox.settings(access_ttl_secs=SHORT_LIFE, call_tool=None)
+    room.sign_in()
     # Only the held token is short; the one that the refresh brings lasts for everybody.
-    sandbox.call("POST", "/_sandbox/settings", {"access_ttl_secs": 3600})
-    sandbox.call("POST", "/_sandbox/faults", {"on": "refresh", "times": 0, "latency_ms": ISSUER_DELAY_MS})
-    status = json.loads(room.valetkey("status", "--json").stdout)
+    sandbox.settings(access_ttl_secs=3600)
+    sandbox.fault(on="refresh", times=0, latency_ms=ISSUER_DELAY_MS)
+    status = json.loads(room.said("status", "--json"))
     status = status[0] if isinstance(status, list) else status
     at_its_end = status["expires_at"] / 1000 - SHORT_LIFE / 2 + 0.5
-    time.sleep(max(0, at_its_end - time.time()))
     before = sandbox.stats()
+    time.sleep(max(0, at_its_end - time.time()))
     # The daemon may have begun on its own by now; what counts is that nothing has come of it.
-    check(before["refreshes"] == 0, "the token is at its end and no other is there yet", before)
-    turns = [room.turn() for _ in range(AT_ONCE)]
+    now = sandbox.stats()
+    check(now["refreshes"] == before["refreshes"], "the token is at its end and no other is there yet", now)
+    turns = [cli.turn() for _ in range(AT_ONCE)]
     for number, turn in enumerate(turns, 1):
         answered(turn, f"turn {number} of {AT_ONCE} completes")
     after = sandbox.stats()
-    check(after["refresh_requests"] == 1 and after["refreshes"] == 1, f"one refresh served all {AT_ONCE}", after)
+    for counter in ("refresh_requests", "refreshes"):
+        check(after[counter] == before[counter] + 1, f"one refresh served all {AT_ONCE} ({counter})", after)
     check(after["reuse_detected"] == 0, "no refresh token was shown twice", after)
     check(after["responses"] == before["responses"] + AT_ONCE, "the backend was asked once for each", after)
-    check(not list(room.path.glob("codex/auth*")), "the CLI holds no credential of its own")
+    sandbox.clear()
 
 
 def play(room):
-    arguments = [room.binary, "sandbox", "--port", "0", "--approve", "--json"]
-    with running("sandbox", arguments, room) as vendor:
-        sandbox = Sandbox(address_of(vendor, room.log("sandbox")))
-        (room.path / "config.toml").write_text(DAEMON_CONFIG.format(url=sandbox.url))
-        (room.path / "codex" / "config.toml").write_text(
-            CODEX_CONFIG.format(base_url=sandbox.url + "/backend-api/codex", binary=room.binary))
-        with running("daemon", [room.binary, "serve"], room) as daemon:
-            until("the daemon answers", lambda: room.valetkey("rpc", "ping").returncode == 0, daemon)
-            sign_in(room)
-            one_turn(room, sandbox)
-            four_at_once(room, sandbox)
+    cli = Cli(room, installed_codex())
+    with served(room) as sandbox:
+        borrowed(cli, sandbox)
+        cli.point_at(room.base_url, "lease", "--client", "codex")
+        relayed(cli, sandbox)
+        revoked_in_the_middle(cli, sandbox)
+        four_at_once(cli, sandbox)
+        check(not list(cli.home.glob("auth*")), "the CLI holds no credential of its own")
+        check(not room.strayed_tokens(), "no token stands in any file but the daemon's own", room.strayed_tokens())
 
 
 def main():
-    if len(sys.argv) != 2:
-        sys.exit("usage: codex.py BINARY")
     if not shutil.which("npm"):
-        print("SKIPPED: npm is missing, so the stock Codex CLI cannot be installed", file=sys.stderr)
-        sys.exit(77)
-    binary = pathlib.Path(sys.argv[1]).resolve()
-    codex = installed_codex()
-    with tempfile.TemporaryDirectory(prefix="vk-codex-") as path:
-        room = Room(path, binary, codex)
-        try:
-            play(room)
-        except Failed as failure:
-            print(f"FAIL  {failure}", file=sys.stderr)
-            for log in sorted(room.path.glob("*.log")):
-                print(f"--- {log.name}\n{log.read_text(errors='replace')[-4000:]}", file=sys.stderr)
-            sys.exit(1)
+        skip("npm is missing, so the stock Codex CLI cannot be installed")
+    run("codex", play)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,9 +1,6 @@
-//! The Codex backend: who may ask, what it refuses, and one turn of a very simple model.
-//!
-//! The refusals are as narrow as reported of the real backend (openai/codex issue 26173) and go a
-//! little further: a member it is not known to accept is refused, so that a client which works here
-//! has not come to rely on being forgiven.
+//! The Codex backend: who may ask, and one turn of a very simple model.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
@@ -13,30 +10,13 @@ use serde_json::{Value, json};
 
 use super::answers::{detail, json_answer};
 use super::catalogue;
+use super::form;
 use super::grants::{Access, AccessRefusal};
 use super::reply;
 use super::stats::Endpoint;
 use super::stream::Pieces;
-use super::world::{Caller, Shared, World};
+use super::world::{App, Caller, Shared, World};
 use crate::secret::random_base64url;
-
-/// The members of a request that the backend is known to take.
-const MEMBERS: &[&str] = &[
-    "client_metadata",
-    "include",
-    "input",
-    "instructions",
-    "model",
-    "parallel_tool_calls",
-    "prompt_cache_key",
-    "reasoning",
-    "service_tier",
-    "store",
-    "stream",
-    "text",
-    "tool_choice",
-    "tools",
-];
 
 /// The two windows of the subscription's limit, in minutes.
 pub(super) const WINDOWS_MINUTES: (u64, u64) = (300, 10_080);
@@ -83,8 +63,11 @@ pub(super) fn admit<'a>(
 
 /// `POST /backend-api/codex/responses`
 pub(super) async fn responses(caller: Caller, body: Bytes) -> Response {
+    let app = Arc::clone(&caller.app);
+    let now = app.now();
+    app.world().stats.seen.add(now, &caller.headers, body.clone());
     caller
-        .answer(Endpoint::Responses, |app, world, headers, _| turn(app, world, headers, &body))
+        .answer(Endpoint::Responses, |_, world, headers, _| turn(&app, world, headers, &body))
         .await
 }
 
@@ -101,7 +84,7 @@ pub(super) async fn websocket(caller: Caller) -> Response {
         .await
 }
 
-fn turn(app: &Shared, world: &mut World, headers: &HeaderMap, body: &[u8]) -> Response {
+fn turn(app: &App, world: &mut World, headers: &HeaderMap, body: &[u8]) -> Response {
     if let Err(refusal) = admit(app, world, headers) {
         return *refusal;
     }
@@ -114,64 +97,22 @@ fn turn(app: &Shared, world: &mut World, headers: &HeaderMap, body: &[u8]) -> Re
     };
     let lite =
         headers.get("x-openai-internal-codex-responses-lite").is_some_and(|value| value == "true");
-    if let Err(text) = check(&request, lite) {
-        return detail(StatusCode::BAD_REQUEST, &text);
+    if let Err(flaw) = form::check(&request, lite) {
+        return flaw.answer();
     }
     world.stats.turns += 1;
-    let events = reply::events(&request, &world.settings, app.now().as_secs());
+    let pieces = reply::pieces(&request, &world.settings, app.now().as_secs());
     let pause = Duration::from_millis(world.settings.event_delay_ms);
-    let mut response = Pieces::spaced(events, pause, &app.clock).into_response();
+    let (body, ended) = Pieces::stream(app, pieces, pause, world.settings.finish);
+    world.settings.count_down();
+    let mut response = body.into_response();
+    response.extensions_mut().insert(ended);
     let answer = response.headers_mut();
     answer
         .insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
     answer.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     stamp(app, world, answer);
     response
-}
-
-/// What the backend says of a request's form, in the order in which it is reported to look.
-fn check(request: &Value, lite: bool) -> Result<(), String> {
-    let members = request.as_object().ok_or("The body must be an object")?;
-    let model = request["model"].as_str().ok_or("Model is required")?;
-    let Some(known_lite) = catalogue::uses_responses_lite(model) else {
-        return Err(format!(
-            "The '{model}' model is not supported when using Codex with a ChatGPT account."
-        ));
-    };
-    if request["store"] != json!(false) {
-        return Err("Store must be set to false".into());
-    }
-    if request["stream"] != json!(true) {
-        return Err("Stream must be set to true".into());
-    }
-    if let Some(name) = members.keys().find(|name| !MEMBERS.contains(&name.as_str())) {
-        return Err(format!("Unsupported parameter: {name}"));
-    }
-    let input = request["input"].as_array().ok_or("Input must be a list")?;
-    let said = request["instructions"].as_str().is_some_and(|text| !text.is_empty());
-    // The stock Codex CLI 0.169 tells every model in developer messages what to do, and sends no
-    // `instructions` even to those that take the older form.
-    let told = input.iter().any(|item| item["role"] == "developer");
-    if !(said || told || known_lite || lite) {
-        return Err("Instructions are required".into());
-    }
-    if input.is_empty() {
-        return Err("Input must not be empty".into());
-    }
-    input.iter().try_for_each(check_item)
-}
-
-fn check_item(item: &Value) -> Result<(), String> {
-    let item = item.as_object().ok_or("Input items must be objects")?;
-    let kind = item.get("type").map_or(Some("message"), Value::as_str);
-    let role = item.get("role").and_then(Value::as_str);
-    match (kind, role) {
-        (_, Some("system")) => Err("System messages are not allowed".into()),
-        (Some("message"), Some("user" | "assistant" | "developer")) => Ok(()),
-        (Some("message"), _) => Err("Messages need a role: user, assistant or developer".into()),
-        (Some(_), _) => Ok(()),
-        (None, _) => Err("The type of an input item is a string".into()),
-    }
 }
 
 /// The headers by which the backend tells of limits and of itself.

@@ -14,7 +14,11 @@ const MODELS: &[(&str, &str, bool)] = &[
     ("gpt-6.1-sol", "GPT-6.1-Sol", true),
     ("gpt-6-luna", "GPT-6-Luna", true),
     ("gpt-5.5", "GPT-5.5", false),
+    ("gpt-5.5-review", "GPT-5.5-Review", false),
 ];
+
+/// The one that works but is offered to nobody, as the real catalogue has some for an agent's own chores.
+const HIDDEN: &str = "gpt-5.5-review";
 
 /// What the client says of itself when it asks for the catalogue.
 #[derive(Debug, Default, Deserialize)]
@@ -64,9 +68,13 @@ fn entry(at: usize, (slug, name, lite): &(&str, &str, bool)) -> Value {
         "display_name": name,
         "description": "Answers with what the sandbox was told to say.",
         "default_reasoning_level": "low",
-        "supported_reasoning_levels": [level("low", "Answers at once"), level("medium", "Answers at once, too")],
+        "supported_reasoning_levels": [
+            level("low", "Answers at once"),
+            level("medium", "Answers at once, too"),
+            level("high", "Thinks of nothing else"),
+        ],
         "shell_type": "unified_exec",
-        "visibility": "list",
+        "visibility": if *slug == HIDDEN { "hide" } else { "list" },
         "supported_in_api": true,
         "priority": at,
         "additional_speed_tiers": [],
@@ -87,7 +95,7 @@ fn entry(at: usize, (slug, name, lite): &(&str, &str, bool)) -> Value {
         "max_context_window": 272_000,
         "effective_context_window_percent": 95,
         "experimental_supported_tools": [],
-        "input_modalities": ["text"],
+        "input_modalities": ["text", "image"],
         "supports_search_tool": false,
         "use_responses_lite": lite,
     })

@@ -181,6 +181,11 @@ pub(super) async fn stats(State(app): State<App>) -> Response {
     done(&snapshot(&app.world()))
 }
 
+/// `GET /_sandbox/requests`
+pub(super) async fn requests(State(app): State<App>) -> Response {
+    done(&app.world().stats.seen.to_json())
+}
+
 fn snapshot(world: &World) -> Value {
     let (alive, revoked) = world.grants.census();
     world.stats.to_json(alive, revoked)
@@ -194,6 +199,8 @@ pub(super) struct Until {
     in_flight: Option<u64>,
     count: Option<u64>,
     answered: Option<u64>,
+    streaming: Option<u64>,
+    aborted: Option<u64>,
     timeout_ms: Option<u64>,
 }
 
@@ -204,6 +211,8 @@ impl Until {
         reached(count.in_flight, self.in_flight)
             && reached(count.requests, self.count)
             && reached(count.answered, self.answered)
+            && reached(count.streaming, self.streaming)
+            && reached(count.aborted, self.aborted)
     }
 }
 

@@ -38,13 +38,33 @@ pub(super) struct Settings {
     pub(super) reply: String,
     /// The pause between two events of the answer.
     pub(super) event_delay_ms: u64,
-    /// The function that the model calls where the request offers it.
-    pub(super) call_tool: Option<ToolCall>,
+    /// The function that the model calls where the request offers it, or several at once.
+    pub(super) call_tool: Option<Calls>,
+    /// What is streamed instead of a turn: events as objects, anything else as text that is sent as it is.
+    pub(super) events: Option<Vec<Value>>,
+    /// How the stream ends.
+    pub(super) finish: Finish,
+    /// How many turns `events` and `finish` are for; 0 for all until they are changed.
+    pub(super) times: u32,
     /// Where the workspace's requests must go, and through which region.
     pub(super) workspace_backend_origin: String,
     pub(super) account_routing_override: String,
     /// How much of the short window is used; a hundredth for each turn unless told.
     pub(super) used_percent: Option<u64>,
+}
+
+/// How the stream of a turn ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Finish {
+    /// With its last event, in good order.
+    #[default]
+    Clean,
+    /// With a closed connection. A usual turn goes without its last event.
+    Cut,
+    /// Not at all: silent until the client leaves, faults are cleared or the sandbox stops. A usual turn
+    /// goes without its last event.
+    Hang,
 }
 
 /// A poll interval as the wire has it: OpenAI's issuer sends a string, RFC 8628 a number.
@@ -55,7 +75,24 @@ pub(super) enum Interval {
     Text(String),
 }
 
-/// A function call that the model makes.
+/// What the model calls: one function, or several in parallel.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(untagged)]
+pub(super) enum Calls {
+    One(ToolCall),
+    Several(Vec<ToolCall>),
+}
+
+impl Calls {
+    pub(super) fn as_slice(&self) -> &[ToolCall] {
+        match self {
+            Self::One(call) => std::slice::from_ref(call),
+            Self::Several(calls) => calls,
+        }
+    }
+}
+
+/// A function call that the model makes, or the call of a custom tool, whose `arguments` are a text.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ToolCall {
@@ -92,9 +129,21 @@ impl Settings {
             reply: "Hello from the sandbox: the token that you borrowed works.".into(),
             event_delay_ms: 0,
             call_tool: None,
+            events: None,
+            finish: Finish::Clean,
+            times: 0,
             workspace_backend_origin: "NO_CONSTRAINT".into(),
             account_routing_override: "NO_CONSTRAINT".into(),
             used_percent: None,
+        }
+    }
+
+    /// One turn of those that `events` and `finish` are for has been played.
+    pub(super) fn count_down(&mut self) {
+        match self.times {
+            0 => (),
+            1 => (self.events, self.finish, self.times) = (None, Finish::Clean, 0),
+            _ => self.times -= 1,
         }
     }
 
@@ -139,5 +188,27 @@ mod tests {
         assert_eq!(settings.changed(&json!({"interval": "7"})).unwrap().interval.secs(), 7);
         assert!(settings.changed(&json!({"intervall": 2})).is_err());
         assert!(settings.changed(&json!({"access_ttl_secs": "soon"})).is_err());
+        assert!(settings.changed(&json!({"finish": "soon"})).is_err());
+    }
+
+    #[test]
+    fn what_is_played_a_few_times_makes_room_for_the_usual_turn() {
+        let change = json!({"events": [{"type": "error"}], "finish": "cut", "times": 2});
+        let mut settings = Settings::new(false, 60).changed(&change).unwrap();
+        settings.count_down();
+        assert!(settings.events.is_some());
+        settings.count_down();
+        assert_eq!((settings.events.is_none(), settings.finish), (true, Finish::Clean));
+        settings.count_down();
+        assert_eq!(settings.times, 0, "0 stands for no end");
+    }
+
+    #[test]
+    fn one_call_or_several_are_told_alike() {
+        let one = json!({"name": "look", "arguments": {}});
+        for (given, count) in [(one.clone(), 1), (json!([one, one]), 2), (json!([]), 0)] {
+            let settings = Settings::new(false, 60).changed(&json!({"call_tool": given})).unwrap();
+            assert_eq!(settings.call_tool.unwrap().as_slice().len(), count);
+        }
     }
 }

@@ -6,6 +6,9 @@ use axum::http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::seen::Seen;
+use crate::clock::Timestamp;
+
 /// Headers worth remembering. Never `authorization`: what is counted here may be printed.
 const HEADERS_KEPT: &[&str] = &[
     "accept",
@@ -50,8 +53,23 @@ pub(super) struct Count {
     pub(super) in_flight: u64,
     /// Answered, well or not.
     pub(super) answered: u64,
+    /// Streams that are being sent.
+    pub(super) streaming: u64,
+    /// Given up by the client, before the answer or in the middle of its stream.
+    pub(super) aborted: u64,
+    /// When the latest of those was.
+    pub(super) aborted_at: Option<Timestamp>,
     /// Some headers of the latest one.
     pub(super) last_headers: BTreeMap<String, String>,
+}
+
+impl Count {
+    fn abort(&mut self, left_at: Option<Timestamp>) {
+        if left_at.is_some() {
+            self.aborted += 1;
+            self.aborted_at = left_at;
+        }
+    }
 }
 
 /// All counts since the start.
@@ -64,6 +82,8 @@ pub(super) struct Stats {
     pub(super) code_exchanges: u64,
     pub(super) polls_too_fast: u64,
     pub(super) turns: u64,
+    /// What completions were asked for.
+    pub(super) seen: Seen,
 }
 
 impl Stats {
@@ -79,10 +99,23 @@ impl Stats {
             .collect();
     }
 
-    pub(super) fn leave(&mut self, endpoint: Endpoint, answered: bool) {
+    /// `left_at` is when the client left without an answer.
+    pub(super) fn leave(&mut self, endpoint: Endpoint, left_at: Option<Timestamp>) {
         let count = self.endpoints.entry(endpoint).or_default();
         count.in_flight = count.in_flight.saturating_sub(1);
-        count.answered += u64::from(answered);
+        count.answered += u64::from(left_at.is_none());
+        count.abort(left_at);
+    }
+
+    pub(super) fn begin_stream(&mut self, endpoint: Endpoint) {
+        self.endpoints.entry(endpoint).or_default().streaming += 1;
+    }
+
+    /// `left_at` is when the client left before its end.
+    pub(super) fn end_stream(&mut self, endpoint: Endpoint, left_at: Option<Timestamp>) {
+        let count = self.endpoints.entry(endpoint).or_default();
+        count.streaming = count.streaming.saturating_sub(1);
+        count.abort(left_at);
     }
 
     pub(super) fn of(&self, endpoint: Endpoint) -> Count {
@@ -102,6 +135,7 @@ impl Stats {
             "polls_too_fast": self.polls_too_fast,
             "jwks_requests": self.of(Endpoint::Jwks).requests,
             "responses": self.turns,
+            "aborted": self.of(Endpoint::Responses).aborted,
             "models_requests": self.of(Endpoint::Models).requests,
             "endpoints": self.endpoints,
         })

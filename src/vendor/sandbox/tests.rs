@@ -3,6 +3,7 @@
 mod backend;
 mod faults;
 mod logins;
+mod streams;
 mod tokens;
 
 use std::time::Duration;

@@ -25,7 +25,7 @@ use super::issuer::{Asked, Code};
 use super::keys::Keys;
 use super::settings::Settings;
 use super::stats::{Endpoint, Stats};
-use super::stream::Pieces;
+use super::stream::{Cut, Ended, Pieces};
 use crate::clock::{Clock, Timestamp};
 
 /// Logins under way that are remembered.
@@ -164,7 +164,8 @@ struct Visit {
 
 impl Drop for Visit {
     fn drop(&mut self) {
-        self.app.world().stats.leave(self.endpoint, self.answered);
+        let left_at = (!self.answered).then(|| self.app.now());
+        self.app.world().stats.leave(self.endpoint, left_at);
         self.app.announce();
     }
 }
@@ -219,6 +220,8 @@ impl Caller {
         }
         if fault.drop.is_some() || app.stop.is_cancelled() {
             self.cord.cut();
+            // A stream that is not sent has not been given up by anybody.
+            *response.body_mut() = Body::empty();
             return response;
         }
         dressed(response, &fault, &app.clock).await
@@ -257,6 +260,9 @@ fn replaced(fault: &Fault) -> Response {
 /// The first `most` bytes of a body, and then a broken connection.
 async fn cut_short(response: Response, most: usize, clock: &Clock) -> Response {
     let (mut parts, body) = response.into_parts();
+    if let Some(ended) = parts.extensions.remove::<Ended>() {
+        return Response::from_parts(parts, Cut::after(body, most, ended));
+    }
     let whole = to_bytes(body, ANSWER_BYTES_MOST).await.unwrap_or_default();
     // A stream has no length to announce: it just ends without its last chunk.
     let kind = parts.headers.get(header::CONTENT_TYPE);

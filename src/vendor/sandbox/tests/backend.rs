@@ -54,6 +54,93 @@ async fn the_backend_refuses_what_the_real_one_refuses() {
     assert_eq!(desk.stats().await["responses"], 1, "only the good one");
 }
 
+/// A question whose input is this.
+fn with_input(input: Value) -> Value {
+    let mut body = question();
+    body["input"] = input;
+    body
+}
+
+#[tokio::test]
+async fn items_that_only_a_store_could_know_are_not_found() {
+    let desk = Desk::new().await;
+    let grant = desk.login().await;
+    for item in [
+        json!({"type": "reasoning", "id": "rs_1", "summary": []}),
+        json!({"type": "item_reference", "id": "fc_1"}),
+    ] {
+        let answer = desk.turn(&grant, &with_input(json!([item]))).await;
+        assert_eq!(answer.status(), StatusCode::NOT_FOUND, "{item}");
+        let error = answer.json::<Value>().await.unwrap()["error"].take();
+        let text = error["message"].as_str().unwrap();
+        assert!(text.contains("not persisted when `store` is set to false"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn what_belongs_to_another_dialect_is_refused() {
+    let desk = Desk::new().await;
+    let grant = desk.login().await;
+    let said = |role: &str, part: Value| with_input(json!([{"role": role, "content": [part]}]));
+    let with = |name: &str, value: Value| {
+        let mut body = question();
+        body[name] = value;
+        body
+    };
+    let output = json!([{"type": "function_call_output", "call_id": "c", "output": "x"}]);
+    let call = json!([{"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}]);
+    for (body, text) in [
+        (
+            said("assistant", json!({"type": "input_text", "text": "x"})),
+            "Invalid value: 'input_text'",
+        ),
+        (
+            said("user", json!({"type": "image_url", "image_url": "x"})),
+            "Invalid value: 'image_url'",
+        ),
+        (said("user", json!({"type": "input_image", "image_url": {"url": "x"}})), "not valid"),
+        (with_input(output), "No tool call found for function call output"),
+        (with_input(call), "No tool output found for function call"),
+        (
+            with("tools", json!([{"type": "function", "function": {"name": "f"}}])),
+            "'tools[0].name'",
+        ),
+        (
+            with("tool_choice", json!({"type": "function", "function": {"name": "f"}})),
+            "'tool_choice.name'",
+        ),
+        (
+            with("text", json!({"format": {"type": "json_schema", "json_schema": {}}})),
+            "'text.format.name'",
+        ),
+    ] {
+        let answer = desk.turn(&grant, &body).await;
+        assert_eq!(answer.status(), StatusCode::BAD_REQUEST, "{body}");
+        let error = answer.json::<Value>().await.unwrap()["error"].take();
+        assert!(error["message"].as_str().unwrap().contains(text), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn pictures_files_and_answered_calls_are_taken() {
+    let desk = Desk::new().await;
+    let grant = desk.login().await;
+    let input = json!([
+        {"role": "user", "content": [
+            {"type": "input_text", "text": "see"},
+            {"type": "input_image", "image_url": "data:image/png;base64,iVBORw0KGgo="},
+            {"type": "input_file", "filename": "a.pdf", "file_data": "data:application/pdf;base64,JVBERg=="},
+        ]},
+        {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAAA"},
+        {"type": "message", "id": "msg_1", "role": "assistant", "content": "hi"},
+        {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"},
+        {"type": "function_call_output", "call_id": "c", "output": "x"},
+        {"role": "assistant", "content": [{"type": "output_text", "text": "seen"}]},
+        {"role": "user", "content": "good"},
+    ]);
+    assert_eq!(desk.turn(&grant, &with_input(input)).await.status(), StatusCode::OK);
+}
+
 #[tokio::test]
 async fn a_turn_is_streamed_with_the_headers_of_the_limits() {
     let desk = Desk::new().await;
