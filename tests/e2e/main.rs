@@ -14,6 +14,7 @@ mod cli;
 mod crash;
 mod login;
 mod refresh;
+mod relay;
 mod secrets;
 mod service;
 mod storage;
