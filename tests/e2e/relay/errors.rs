@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::support::events;
+use crate::support::{events, eventually};
 
 const LIMIT: &str = r#"{"error":{"type":"usage_limit_reached","message":"The usage limit has been reached","plan_type":"plus","resets_at":1999999999,"eligible_promo":null,"resets_in_seconds":3600}}"#;
 
@@ -159,14 +159,20 @@ fn nobody_signed_in_is_told_to_each_client_in_its_way() {
 }
 
 #[test]
-fn an_issuer_out_of_reach_is_a_503_with_the_time_to_come_back() {
-    let relay = Relay::new();
+fn an_issuer_out_of_reach_is_a_503_that_says_when_to_come_back() {
+    let relay = Relay::signed_out("");
+    relay.sandbox.settings(json!({"access_ttl_secs": 2}));
+    relay.daemon.sign_in(&relay.sandbox);
     relay.sandbox.fault(json!({"on": "refresh", "times": 0, "status": 503}));
-    relay.sandbox.lever("revoke_access", &json!({}));
-    let answer = relay.ask(RESPONSES, &question(json!({})));
-    // The held token still lives by its own account, so it is the backend's word that counts.
-    assert!(matches!(answer.status, 401 | 503), "{}", answer.status);
-    assert_eq!(relay.sandbox.stat("refreshes"), 0);
+    // While the token lives it is used.
+    let mut answer = eventually("the token's end", || {
+        let answer = relay.ask(RESPONSES, &question(json!({"stream": true})));
+        (answer.status != 200).then_some(answer)
+    });
+    answer.has_status(503);
+    assert!(answer.header("retry-after").unwrap().parse::<u64>().unwrap() > 0);
+    answer.error();
+    assert_eq!(relay.daemon.err("responses.create", question(json!({})))["code"], -32009);
 }
 
 #[test]
