@@ -284,7 +284,9 @@ def play(room):
         sandbox.settings(reply=REPLY)
         key = room.said("key", "add", "sdk")
         over_tcp = openai.OpenAI(base_url=room.base_url, api_key=key)
-        through_socket = httpx2.Client(transport=httpx2.HTTPTransport(uds=str(room.socket)), timeout=60)
+        # A proxy of the environment's would be asked before the socket.
+        transport = httpx2.HTTPTransport(uds=str(room.socket))
+        through_socket = httpx2.Client(transport=transport, timeout=60, trust_env=False)
         over_socket = openai.OpenAI(base_url="http://valetkey/v1", api_key="none needed", http_client=through_socket)
         ways = [Fixture("loopback", over_tcp, sandbox), Fixture("socket", over_socket, sandbox)]
         for fixture in ways:

@@ -15,6 +15,7 @@ mod crash;
 mod login;
 mod models;
 mod refresh;
+mod relay;
 mod secrets;
 mod service;
 mod storage;

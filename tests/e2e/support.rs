@@ -8,6 +8,7 @@
 
 mod browser;
 mod daemon;
+mod exchange;
 mod home;
 mod http;
 mod line;
@@ -18,6 +19,7 @@ use std::time::{Duration, Instant};
 
 pub(crate) use browser::{Started, complete, start_login};
 pub(crate) use daemon::Daemon;
+pub(crate) use exchange::{Asked, Exchange, Piece, events};
 pub(crate) use home::Home;
 pub(crate) use http::{Response, encode, get, parameter, post, send};
 pub(crate) use line::Line;

@@ -57,6 +57,18 @@ impl Line {
         }
     }
 
+    /// The next answer, to whatever call; notifications before it are set aside.
+    #[track_caller]
+    pub(crate) fn recv_answer(&mut self) -> Value {
+        loop {
+            let message = self.recv().expect("the daemon closed the connection");
+            if message.get("method").is_none() {
+                return message;
+            }
+            self.notifications.push(message);
+        }
+    }
+
     /// The answer to `id`; what comes before it is set aside if it is a notification.
     #[track_caller]
     pub(crate) fn answer(&mut self, id: u64) -> Result<Value, Value> {

@@ -102,6 +102,20 @@ impl Sandbox {
         self.stats()["endpoints"][endpoint]["requests"].as_u64().unwrap_or(0)
     }
 
+    /// Completions that have arrived, refused ones included.
+    #[track_caller]
+    pub(crate) fn asked(&self) -> u64 {
+        self.requests("responses")
+    }
+
+    /// The latest completion request: its `headers` (never the token) and its `body`.
+    #[track_caller]
+    pub(crate) fn last_request(&self) -> Value {
+        let mut seen = get(&format!("{}/_sandbox/requests", self.url)).json();
+        let requests = seen["requests"].as_array_mut().unwrap();
+        requests.pop().expect("nothing was asked of it")
+    }
+
     /// Waits for a condition such as `on=refresh&in_flight=1` and gives the counters.
     #[track_caller]
     pub(crate) fn wait(&self, condition: &str) -> Value {
