@@ -36,6 +36,8 @@ pub(super) struct Calls<S> {
     budget: Budget,
     /// Something was answered at once since the last write.
     answered: bool,
+    /// There is no place for notifications.
+    one_answer: bool,
 }
 
 /// A call that is being waited for.
@@ -72,7 +74,13 @@ impl<S: Session> Calls<S> {
             notifications,
             budget,
             answered: false,
+            one_answer: false,
         }
+    }
+
+    /// From now on methods that send notifications are refused.
+    pub(super) fn one_answer_only(&mut self) {
+        self.one_answer = true;
     }
 
     /// Whether nothing is owed.
@@ -143,9 +151,10 @@ impl<S: Session> Calls<S> {
                 "Not a request: a call with this id is in flight.",
             ));
         }
-        if batch.is_some() && self.session.streams(&call.method) {
-            let why =
-                format!("Not a request: `{}` streams, so it cannot stand in a batch.", call.method);
+        if (batch.is_some() || self.one_answer) && self.session.streams(&call.method) {
+            let place =
+                if batch.is_some() { "stand in a batch" } else { "be called by one request" };
+            let why = format!("Not a request: `{}` streams, so it cannot {place}.", call.method);
             return Some(RpcError::new(Kind::InvalidRequest, why));
         }
         call.positional()
