@@ -13,8 +13,10 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::audit::Audit;
+use crate::access::keys::Keys;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::http::{self, Http};
 use crate::login::Logins;
 use crate::platform::harden::{self, Unfit};
 use crate::platform::ipc::Listener;
@@ -22,7 +24,7 @@ use crate::platform::paths::Paths;
 use crate::platform::service;
 use crate::platform::signals::{Signal, Signals};
 use crate::relay::{self, Relay};
-use crate::rpc::dispatch::{About, Dispatcher, ReloadRequest, Surface};
+use crate::rpc::dispatch::{self, About, Dispatcher, ReloadRequest, Surface};
 use crate::rpc::server::{self, Limits};
 use crate::store::{OpenError, Store, StoreError};
 use crate::telemetry;
@@ -147,31 +149,45 @@ async fn run(
     let about = About { started_at: clock.now(), socket: socket.clone() };
     let kept = relay::Kept { models: paths.models_dir(), usage: paths.usage_file() };
     let relay = Relay::new(logins.clone(), clock.clone(), config.relay.clone(), kept);
-    let surface = Arc::new(Surface::new(
-        logins.clone(),
-        audit.clone(),
-        clock,
+    let keys = Keys::open(&paths.data_dir, clock.clone());
+    let keys_kept = tokio::spawn({
+        let (keys, stop) = (keys.clone(), owners_stop.clone());
+        async move { keys.keep_up(stop).await }
+    });
+    let parts = dispatch::Parts {
+        logins: logins.clone(),
+        keys: keys.clone(),
+        audit: audit.clone(),
+        clock: clock.clone(),
+        relay: relay.clone(),
         about,
-        relay.clone(),
-        reload,
-        stop.clone(),
-    ));
+    };
+    let surface = Arc::new(Surface::new(parts, reload, stop.clone()));
     let limits = Limits {
         max_clients: config.daemon.max_clients,
         max_message_bytes: config.daemon.max_message_bytes,
         max_inflight_bytes: config.daemon.max_inflight_bytes,
     };
-    let server = tokio::spawn(server::serve(
-        listener,
-        Arc::new(Dispatcher(Arc::clone(&surface))),
+    let budget = limits.budget();
+    let http = Http::new(http::Parts {
+        logins: logins.clone(),
+        keys,
+        clock,
+        meter: logins.meter().clone(),
+        dispatcher: Dispatcher(Arc::clone(&surface)),
+        relay: relay.clone(),
         limits,
-        stop.clone(),
-    ));
+        budget: budget.clone(),
+        stop: stop.clone(),
+    });
+    http.configure(&config.http).await;
+    let service = Arc::new(http.clone());
+    let server = tokio::spawn(server::serve(listener, service, limits, budget, stop.clone()));
     tracing::info!(version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), %socket, "ready");
     service::ready("lending");
 
     let configuration =
-        Configuration { path: config_path, logins: logins.clone(), relay: relay.clone(), logs };
+        Configuration { path: config_path, logins: logins.clone(), relay: relay.clone(), http: http.clone(), logs };
     if let Some(interval) = service::watchdog_interval() {
         tokio::spawn(feed_watchdog(logins.clone(), interval));
     }
@@ -193,12 +209,15 @@ async fn run(
     tracing::info!("stopping");
     service::stopping();
     stop.cancel();
-    if tokio::time::timeout(config.daemon.shutdown_grace, server).await.is_err() {
+    let served = async { tokio::join!(server, http.ended()) };
+    if tokio::time::timeout(config.daemon.shutdown_grace, served).await.is_err() {
         tracing::warn!("some clients were not answered in time");
     }
     owners_stop.cancel();
     let ended = logins.ended().await.map_err(ServeError::Unsaved);
     relay.uses().save().await;
+    // An error means that it panicked, which costs times of use.
+    let _ = keys_kept.await;
     audit.flush().await;
     if lost { Err(ServeError::OwnerLost) } else { ended }
 }
@@ -215,7 +234,6 @@ fn listen(socket: &str) -> io::Result<Listener> {
 fn not_in_force(config: &Config) -> Vec<&'static str> {
     let hooks = &config.hooks;
     [
-        (config.http.listen.is_some(), "http.listen"),
         (!hooks.on_login_required.is_empty(), "hooks.on_login_required"),
         (!hooks.on_limit.is_empty(), "hooks.on_limit"),
         (!hooks.on_refresh.is_empty(), "hooks.on_refresh"),
@@ -230,6 +248,7 @@ struct Configuration<'a> {
     path: PathBuf,
     logins: Logins,
     relay: Relay,
+    http: Http,
     logs: &'a telemetry::Guard,
 }
 
@@ -250,6 +269,7 @@ impl Configuration<'_> {
         match read {
             Ok(config) => {
                 self.logins.configure(&config).await;
+                self.http.configure(&config.http).await;
                 self.relay.configure(config.relay);
                 tracing::info!(file = %self.path.display(), "the configuration was read again");
                 Ok(())

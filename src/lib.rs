@@ -22,7 +22,7 @@
 //!                        /     \                          |
 //!                   vendor     store                      |        who says so; where it is kept
 //!                        \     /
-//!      secret  clock  config  platform  telemetry                  leaves
+//!      secret  clock  config  platform  telemetry  meter           leaves
 //! ```
 //!
 //! # The rooms
@@ -34,14 +34,15 @@
 //! | [`config`] | what did the person ask for | – |
 //! | [`platform`] | what differs between machines | – |
 //! | [`telemetry`] | where do logs go, and what can never get into them | config, platform |
+//! | [`meter`] | how often has what happened | – |
 //! | [`store`] | where is a login kept so that nothing loses it | secret, clock, platform |
 //! | [`vendor`] | what is asked of an issuer, and what do its answers mean | secret, clock, config |
-//! | [`login`] | what is true of each login; who may renew it, and when | secret, clock, config, vendor, store |
-//! | [`access`] | who is at the other end, and what did they do | clock, platform |
+//! | [`login`] | what is true of each login; who may renew it, and when | secret, clock, config, meter, vendor, store |
+//! | [`access`] | who is at the other end, what may they, and what did they do | secret, clock, config, platform |
 //! | [`relay`] | what passes through to the API without the token leaving | clock, login, vendor |
-//! | [`http`] | the HTTP dialect of the socket: refused with 501 so far | platform |
-//! | [`rpc`] | how bytes become calls, and calls become answers | secret, clock, platform, access, login, relay, http |
-//! | [`daemon`] | in which order everything begins and ends | clock, config, platform, telemetry, store, login, access, rpc |
+//! | [`rpc`] | how bytes become calls, and calls become answers | secret, clock, platform, meter, access, login, relay |
+//! | [`http`] | how requests and answers of HTTP become the same, and who may send them | secret, clock, config, platform, meter, access, login, rpc |
+//! | [`daemon`] | in which order everything begins and ends | clock, config, platform, telemetry, store, login, access, rpc, http |
 //! | [`cli`] | what a person types and sees | clock, config, platform, vendor, rpc, daemon |
 //!
 //! A test reads this table and holds the code to it; `cli` enters the daemon in `serve` only, and of the
@@ -108,6 +109,7 @@ pub mod config;
 pub mod daemon;
 pub mod http;
 pub mod login;
+pub mod meter;
 pub mod platform;
 pub mod relay;
 pub mod rpc;

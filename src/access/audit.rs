@@ -56,7 +56,7 @@ pub struct Entry {
     pub count: Option<u64>,
 }
 
-/// The process at the other end, as the kernel names it.
+/// The process at the other end, as the kernel names it, or the key that it showed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ClientId {
     /// Process id.
@@ -68,6 +68,9 @@ pub struct ClientId {
     /// The program's path.
     #[serde(default)]
     pub exe: Option<String>,
+    /// The name of the key or lease, where one was shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
 }
 
 /// A handle on the trail, cheap to clone.
@@ -226,7 +229,7 @@ mod tests {
     fn entry(number: u64) -> Entry {
         Entry {
             at: Timestamp(number),
-            client: ClientId { pid: Some(7), uid: Some(8), exe: Some("/bin/x".into()) },
+            client: ClientId { pid: Some(7), uid: Some(8), exe: Some("/bin/x".into()), name: None },
             method: "token".into(),
             vendor: Some("openai".into()),
             account: Some("default".into()),

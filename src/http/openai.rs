@@ -13,54 +13,40 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body::Frame;
 
-use super::body::{self, Bounds};
-use super::Caller;
-use crate::clock::Clock;
+use super::{Caller, Shared, body};
 use crate::login::directory::Named;
-use crate::login::{LoginError, Logins};
+use crate::login::LoginError;
 use crate::relay::forms::{self, Cut, Events};
 use crate::relay::models::Known;
 use crate::meter::Via;
-use crate::relay::{Ask, Carried, Failure, Relay, headers};
-use crate::rpc::dispatch::Dispatcher;
+use crate::relay::{Ask, Carried, Failure, headers};
 
 /// Names what was dropped of a request, so that nobody believes a limit to hold that was never sent.
 const DROPPED: &str = "x-valetkey-dropped";
 
-/// What the routes act on.
-#[derive(Clone, Debug)]
-pub(crate) struct V1 {
-    pub(crate) relay: Relay,
-    pub(crate) logins: Logins,
-    pub(crate) clock: Clock,
-    pub(crate) dispatcher: Dispatcher,
-    pub(crate) bounds: Bounds,
-}
-
 /// The routes.
-pub(crate) fn routes(v1: V1) -> Router {
+pub(super) fn routes() -> Router<Arc<Shared>> {
     Router::new()
         .route("/v1/responses", post(responses).get(websocket))
         .route("/v1/chat/completions", post(chat))
         .route("/v1/models", get(models))
         .route("/v1/models/{*id}", get(model))
-        .with_state(v1)
 }
 
 async fn responses(
-    State(v1): State<V1>,
+    State(shared): State<Arc<Shared>>,
     Extension(caller): Extension<Caller>,
     request: Request,
 ) -> Response {
-    complete(&v1, caller, Via::HttpResponses, request).await
+    complete(&shared, caller, Via::HttpResponses, request).await
 }
 
 async fn chat(
-    State(v1): State<V1>,
+    State(shared): State<Arc<Shared>>,
     Extension(caller): Extension<Caller>,
     request: Request,
 ) -> Response {
-    complete(&v1, caller, Via::HttpChat, request).await
+    complete(&shared, caller, Via::HttpChat, request).await
 }
 
 /// The Codex CLI tries a WebSocket first, and falls back cleanly on this.
@@ -74,14 +60,14 @@ async fn websocket(headers: HeaderMap) -> Response {
     super::error(status, "invalid_request_error", Some(code), message, None)
 }
 
-async fn complete(v1: &V1, caller: Caller, via: Via, request: Request) -> Response {
+async fn complete(shared: &Shared, caller: Caller, via: Via, request: Request) -> Response {
     let (parts, content) = request.into_parts();
     let codex = headers::is_codex(&parts.headers);
-    let body = match body::read(&parts.headers, content, &v1.bounds).await {
+    let body = match body::read(&parts.headers, content, &shared.bounds).await {
         Ok(body) => body,
         Err(refusal) => return refusal,
     };
-    let whose = match v1.whose(&caller) {
+    let whose = match whose(shared, &caller) {
         Ok(named) => named,
         Err(error) => return refused(&error.into(), codex),
     };
@@ -92,27 +78,26 @@ async fn complete(v1: &V1, caller: Caller, via: Via, request: Request) -> Respon
         headers: parts.headers,
         body,
     };
-    let carried = v1.relay.carry(ask).await;
+    let carried = shared.relay.carry(ask).await;
     let outcome = carried.as_ref().err().map_or("ok", Failure::kind);
-    v1.dispatcher.note(&caller.peer, caller.key(), via.method(), whose, outcome);
+    shared.dispatcher.note(&caller.peer, caller.key(), via.method(), whose, outcome);
     match carried {
         Ok(carried) => answered(carried, codex).await,
         Err(failure) => refused(&failure, codex),
     }
 }
 
-impl V1 {
-    fn whose(&self, caller: &Caller) -> Result<Named, LoginError> {
-        match &caller.bound {
-            Some(named) => Ok(named.clone()),
-            None => self.logins.name(None, None),
-        }
+/// Through whose login a request goes: the key's, or on the socket that of who names nobody.
+fn whose(shared: &Shared, caller: &Caller) -> Result<Named, LoginError> {
+    match &caller.bound {
+        Some(named) => Ok(named.clone()),
+        None => shared.logins.name(None, None),
     }
+}
 
-    async fn known(&self, caller: &Caller) -> Result<Arc<Known>, Failure> {
-        let named = self.whose(caller)?;
-        Ok(self.relay.catalogue().known(&self.logins, &self.clock, &named).await?)
-    }
+async fn known(shared: &Shared, caller: &Caller) -> Result<Arc<Known>, Failure> {
+    let named = whose(shared, caller)?;
+    Ok(shared.relay.catalogue().known(&shared.logins, &shared.clock, &named).await?)
 }
 
 async fn answered(carried: Carried, codex: bool) -> Response {
@@ -158,11 +143,11 @@ fn with_body(status: StatusCode, content_type: &'static str, body: Body) -> Resp
 
 /// `GET /v1/models`: OpenAI's list and the Codex catalogue in one body, with the catalogue's `ETag`.
 async fn models(
-    State(v1): State<V1>,
+    State(shared): State<Arc<Shared>>,
     Extension(caller): Extension<Caller>,
     headers: HeaderMap,
 ) -> Response {
-    let known = match v1.known(&caller).await {
+    let known = match known(&shared, &caller).await {
         Ok(known) => known,
         Err(failure) => return refused(&failure, headers::is_codex(&headers)),
     };
@@ -183,13 +168,13 @@ async fn models(
 
 /// `GET /v1/models/{id}`
 async fn model(
-    State(v1): State<V1>,
+    State(shared): State<Arc<Shared>>,
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Response {
     let codex = headers::is_codex(&headers);
-    match v1.known(&caller).await {
+    match known(&shared, &caller).await {
         Ok(known) => match known.one(&id) {
             Some(model) => with_body(StatusCode::OK, "application/json", model.into()),
             None => {

@@ -16,6 +16,7 @@ use super::state::Status;
 use super::{Login, LoginError};
 use crate::clock::Clock;
 use crate::config::{Config, Refresh};
+use crate::meter::Meter;
 use crate::store::{Ledger, Store, StoreError, is_account_name};
 use crate::vendor::OpenAi;
 
@@ -36,6 +37,7 @@ struct Inner {
     store: Store,
     ledger: Ledger,
     clock: Clock,
+    meter: Meter,
     stop: CancellationToken,
     lost: CancellationToken,
     /// What must end before the process does: words to an issuer.
@@ -94,6 +96,7 @@ impl Logins {
                 store,
                 ledger,
                 clock,
+                meter: Meter::default(),
                 stop,
                 lost: CancellationToken::new(),
                 tracker,
@@ -242,6 +245,12 @@ impl Logins {
         self.known().logins.values().flat_map(BTreeMap::values).cloned().collect()
     }
 
+    /// The daemon's counters: refreshes are counted here, the rest by whoever is given them.
+    #[must_use]
+    pub fn meter(&self) -> &Meter {
+        &self.inner.meter
+    }
+
     /// Counts up whenever a status changes or a login is opened.
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<u64> {
@@ -284,6 +293,7 @@ impl Logins {
                 slot: self.inner.store.slot(&named.vendor, &named.account),
                 ledger: self.inner.ledger.clone(),
                 clock: self.inner.clock.clone(),
+                meter: self.inner.meter.clone(),
                 policy: known.policy.clone(),
                 stop: self.inner.stop.clone(),
                 tracker: self.inner.tracker.clone(),

@@ -26,6 +26,7 @@ use super::state::Problem;
 use super::{Identity, Lending, Lent, Login, LoginError, Published, RefreshToken};
 use crate::clock::{Clock, Timestamp, is_set_back};
 use crate::config::Refresh as Policy;
+use crate::meter::Meter;
 use crate::secret::AccessToken;
 use crate::store::{Ledger, Record, Slot, StoreError};
 use crate::vendor::OpenAi;
@@ -73,6 +74,7 @@ pub(super) struct Parts {
     pub(super) slot: Slot,
     pub(super) ledger: Ledger,
     pub(super) clock: Clock,
+    pub(super) meter: Meter,
     pub(super) policy: Policy,
     pub(super) stop: CancellationToken,
     pub(super) tracker: TaskTracker,

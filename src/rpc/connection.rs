@@ -11,6 +11,7 @@
 
 mod budget;
 mod calls;
+mod exchange;
 mod session;
 #[cfg(test)]
 mod tests;
@@ -30,13 +31,13 @@ use super::codec::{Lines, Next};
 use super::error::{Kind, RpcError};
 use super::message;
 use crate::access::peer::Peer;
-use crate::http;
 use crate::platform::ipc::Stream;
 
-pub(super) use budget::Budget;
-use budget::Charge;
+pub use budget::Budget;
+pub(crate) use budget::Charge;
 use calls::Calls;
-pub use session::{Gone, Later, Now, Outbox, Service, Session};
+pub(crate) use exchange::exchange;
+pub use session::{Gone, Later, Now, Outbox, Refusal, Served, Service, Session};
 
 /// Answers waiting to be written, above which nothing more is taken on. A pipelining client gets its
 /// answers in writes of about this size.
@@ -47,7 +48,7 @@ const KEPT_BYTES: usize = 16 * 1024;
 
 /// Lines up to this length are not counted in the shared budget: with the largest number of clients
 /// they come to a few megabytes.
-const UNCOUNTED_BYTES: usize = 4 * 1024;
+pub(crate) const UNCOUNTED_BYTES: usize = 4 * 1024;
 
 /// Notifications waiting for a slow reader, before whoever sends them waits too.
 const OUTBOX_LINES: usize = 64;
@@ -67,15 +68,6 @@ pub(super) struct Terms<S> {
     pub(super) stop: CancellationToken,
 }
 
-/// Why a peer is turned away before it has said anything.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Refusal {
-    /// Another user.
-    Stranger,
-    /// One connection too many.
-    Crowd,
-}
-
 /// Serves one peer of our own user until it or we are done.
 pub(super) async fn run<S: Service>(mut stream: Stream, peer: Peer, terms: &Terms<S>) {
     let mut input = Lines::new(terms.longest_line);
@@ -87,8 +79,8 @@ pub(super) async fn run<S: Service>(mut stream: Stream, peer: Peer, terms: &Term
     if !matches!(first, Ok(1..)) {
         return;
     }
-    if speaks_http(input.held()) {
-        return http::serve(stream, input.held().to_vec()).await;
+    if !speaks_lines(input.held()) {
+        return terms.service.other(stream, input.held().to_vec(), peer).await;
     }
     let (outbox, notifications) = Outbox::new(OUTBOX_LINES);
     let session = terms.service.open(peer, outbox);
@@ -109,23 +101,19 @@ pub(super) async fn run<S: Service>(mut stream: Stream, peer: Peer, terms: &Term
 }
 
 /// The first byte decides the dialect.
-fn speaks_http(input: &[u8]) -> bool {
-    input.first().is_some_and(|byte| !matches!(byte, b'{' | b'[' | b' ' | b'\t' | b'\r' | b'\n'))
+pub(crate) fn speaks_lines(input: &[u8]) -> bool {
+    matches!(input.first(), Some(b'{' | b'[' | b' ' | b'\t' | b'\r' | b'\n'))
 }
 
 /// Turns a peer away in the dialect of its first byte.
-pub(super) async fn refuse(mut stream: Stream, refusal: Refusal) {
+pub(super) async fn refuse<S: Service>(mut stream: Stream, refusal: Refusal, service: &S) {
     let mut first = Vec::with_capacity(1024);
     let read = tokio::time::timeout(REFUSAL_PATIENCE, stream.read_buf(&mut first)).await;
     if !matches!(read, Ok(Ok(1..))) {
         return;
     }
-    if speaks_http(&first) {
-        let answer = match refusal {
-            Refusal::Stranger => http::Refusal::Denied,
-            Refusal::Crowd => http::Refusal::Overloaded,
-        };
-        return http::refuse(stream, first, answer).await;
+    if !speaks_lines(&first) {
+        return service.refuse_other(stream, first, refusal).await;
     }
     let error = match refusal {
         Refusal::Stranger => {

@@ -4,11 +4,14 @@
 //! that the connection runs beside its other calls.
 
 mod completions;
+mod elsewhere;
+mod keys;
 mod methods;
 mod subscription;
 mod trail;
 
-use std::sync::Arc;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -18,12 +21,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::connection::{Later, Now, Outbox, Service, Session};
 use super::message::named;
-use super::{Rejected, TokenParams};
+use super::{Rejected, RpcError, TokenParams};
 use crate::access::audit::Audit;
+use crate::access::keys::Keys;
 use crate::access::peer::Peer;
 use crate::clock::{Clock, Timestamp};
 use crate::login::{Lent, LoginError, Logins};
+use crate::meter::Meter;
 use crate::relay::Relay;
+pub use elsewhere::Present;
 use trail::Trail;
 
 /// Seconds that a lent token lives at least, unless the caller says otherwise.
@@ -41,10 +47,41 @@ pub struct About {
     pub socket: String,
 }
 
+/// How the loopback door stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Loopback {
+    /// The configuration asks for none.
+    #[default]
+    Closed,
+    /// It asks for one here, which could not be had.
+    Unavailable(SocketAddr),
+    /// It is open here.
+    Open(SocketAddr),
+}
+
+/// What the surface is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// Every login.
+    pub logins: Logins,
+    /// Keys and leases.
+    pub keys: Keys,
+    /// The trail.
+    pub audit: Audit,
+    /// The time.
+    pub clock: Clock,
+    /// What carries completions.
+    pub relay: Relay,
+    /// What the daemon tells of itself.
+    pub about: About,
+}
+
 /// Everything that calls act on.
 #[derive(Debug)]
 pub struct Surface {
     logins: Logins,
+    meter: Meter,
+    keys: Keys,
     audit: Audit,
     clock: Clock,
     about: About,
@@ -52,23 +89,48 @@ pub struct Surface {
     reload: mpsc::Sender<ReloadRequest>,
     stop: CancellationToken,
     clients: watch::Sender<usize>,
+    loopback: Mutex<Loopback>,
 }
 
 impl Surface {
-    /// A surface over these logins, which remembers things below `paths`. `reload` reaches whoever owns the
-    /// configuration; `stop` ends the daemon.
+    /// A surface of these parts. `reload` reaches whoever owns the configuration; `stop` ends the daemon.
     #[must_use]
     pub fn new(
-        logins: Logins,
-        audit: Audit,
-        clock: Clock,
-        about: About,
-        relay: Relay,
+        parts: Parts,
         reload: mpsc::Sender<ReloadRequest>,
         stop: CancellationToken,
     ) -> Self {
-        let clients = watch::Sender::new(0);
-        Self { logins, audit, clock, about, relay, reload, stop, clients }
+        let Parts { logins, keys, audit, clock, relay, about } = parts;
+        Self {
+            meter: logins.meter().clone(),
+            logins,
+            keys,
+            audit,
+            clock,
+            about,
+            relay,
+            reload,
+            stop,
+            clients: watch::Sender::new(0),
+            loopback: Mutex::default(),
+        }
+    }
+
+    /// What the daemon tells of itself.
+    #[must_use]
+    pub fn about(&self) -> &About {
+        &self.about
+    }
+
+    /// How the loopback door stands.
+    #[must_use]
+    pub fn loopback(&self) -> Loopback {
+        *self.loopback.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells how the loopback door stands from now on.
+    pub fn set_loopback(&self, loopback: Loopback) {
+        *self.loopback.lock().unwrap_or_else(PoisonError::into_inner) = loopback;
     }
 
     /// How many clients are connected, as it changes.
@@ -82,12 +144,27 @@ impl Surface {
 #[derive(Clone, Debug)]
 pub struct Dispatcher(pub Arc<Surface>);
 
+/// Runs a call to its end, counts how it failed, and notes it.
+async fn run(
+    surface: &Surface,
+    trail: Trail,
+    method: &str,
+    params: Option<&RawValue>,
+) -> Result<Box<RawValue>, RpcError> {
+    let called = methods::call(surface, method, params).await;
+    if let Err(error) = &called {
+        surface.meter.error(&methods::kind_name(error));
+    }
+    trail.note_call(method, params, &called);
+    called.map(|(result, _)| result)
+}
+
 impl Service for Dispatcher {
     type Session = Caller;
 
     fn open(&self, peer: Peer, outbox: Outbox) -> Caller {
-        self.0.clients.send_modify(|count| *count += 1);
         Caller {
+            _present: Present::note(&self.0),
             trail: Trail::new(Arc::clone(&self.0), peer),
             surface: Arc::clone(&self.0),
             outbox,
@@ -107,6 +184,7 @@ pub struct Caller {
     trail: Trail,
     outbox: Outbox,
     subscribed: Option<CancellationToken>,
+    _present: Present,
 }
 
 impl Drop for Caller {
@@ -114,7 +192,6 @@ impl Drop for Caller {
         if let Some(subscription) = self.subscribed.take() {
             subscription.cancel();
         }
-        self.surface.clients.send_modify(|count| *count = count.saturating_sub(1));
     }
 }
 
@@ -151,11 +228,7 @@ impl Session for Caller {
             return Box::pin(call.run(id.map(ToOwned::to_owned), params.map(ToOwned::to_owned)));
         }
         let (method, params) = (method.to_owned(), params.map(ToOwned::to_owned));
-        Box::pin(async move {
-            let called = methods::call(&surface, &method, params.as_deref()).await;
-            trail.note_call(&method, params.as_deref(), &called);
-            called.map(|(result, _)| result)
-        })
+        Box::pin(async move { run(&surface, trail, &method, params.as_deref()).await })
     }
 
     fn flushed(&mut self) {
@@ -188,6 +261,7 @@ impl Caller {
             Some(lent) => {
                 write_token(&lent, self.surface.clock.now(), result);
                 self.trail.lent(&lent);
+                self.surface.meter.lent();
                 Now::Done
             }
             None => Now::Later,

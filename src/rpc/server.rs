@@ -36,19 +36,28 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// The count of bytes in flight, to be shared by everything that takes messages in.
+    #[must_use]
+    pub fn budget(&self) -> Budget {
+        Budget::new(self.max_inflight_bytes)
+    }
+}
+
 /// Serves until `stop` fires and every connection has been answered what it is owed. How long that
-/// may take is for the caller to bound.
+/// may take is for the caller to bound. `budget` counts for other doors too.
 pub async fn serve<S: Service>(
     listener: Listener,
     service: Arc<S>,
     limits: Limits,
+    budget: Budget,
     stop: CancellationToken,
 ) {
     let server = Server {
         terms: Arc::new(Terms {
             service,
             longest_line: limits.max_message_bytes,
-            budget: Budget::new(limits.max_inflight_bytes),
+            budget,
             stop: stop.clone(),
         }),
         clients: Arc::new(Semaphore::new(limits.max_clients.min(Semaphore::MAX_PERMITS))),
@@ -116,11 +125,11 @@ impl<S: Service> Server<S> {
         let Ok(place) = self.refusals.clone().try_acquire_owned() else {
             return;
         };
-        let stop = self.terms.stop.clone();
+        let terms = self.terms.clone();
         self.tasks.spawn(async move {
             tokio::select! {
-                () = connection::refuse(stream, refusal) => {}
-                () = stop.cancelled() => {}
+                () = connection::refuse(stream, refusal, &*terms.service) => {}
+                () = terms.stop.cancelled() => {}
             }
             drop(place);
         });

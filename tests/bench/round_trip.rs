@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_util::sync::CancellationToken;
 use valetkey::access::audit::Audit;
+use valetkey::access::keys::Keys;
 use valetkey::clock::Clock;
 use valetkey::config::Config;
 use valetkey::login::Logins;
@@ -87,8 +88,10 @@ async fn lend(listener: Listener, home: std::path::PathBuf) {
     let audit = Audit::start(&home.join("audit"), Clock::System);
     let about = About { started_at: Clock::System.now(), socket: String::new() };
     let (reload, _reloads) = tokio::sync::mpsc::channel(1);
-    let surface = Surface::new(logins, audit, Clock::System, about, reload, stop.clone());
-    serve(listener, Arc::new(Dispatcher(Arc::new(surface))), Limits::default(), stop).await;
+    let keys = Keys::open(&home.join("data"), Clock::System);
+    let surface = Surface::new(logins, keys, audit, Clock::System, about, reload, stop.clone());
+    let (service, limits) = (Arc::new(Dispatcher(Arc::new(surface))), Limits::default());
+    serve(listener, service, limits, limits.budget(), stop).await;
 }
 
 /// Reads whatever comes and answers a line of the same length as the lender's.

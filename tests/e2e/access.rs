@@ -1,7 +1,7 @@
 //! Who is let in, how the files stand, and what the audit trail tells of it.
 
 use std::fs::{self, Permissions};
-use std::io::{Read as _, Write as _};
+use std::io::Read as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
@@ -130,26 +130,6 @@ fn the_command_line_asks_nothing_of_another_users_server() {
     let audit = all_below(&daemon.state().join("audit"));
     let calls = audit.iter().filter_map(|file| fs::read_to_string(file).ok()).collect::<String>();
     assert!(!calls.contains("login.start"), "{calls}");
-}
-
-#[test]
-fn http_is_told_in_http_that_it_is_not_spoken_yet() {
-    let sandbox = Sandbox::start();
-    let daemon = Daemon::of(&sandbox);
-    for request in [
-        "GET /v1/models HTTP/1.1\r\nHost: valetkey\r\n\r\n",
-        "POST /rpc HTTP/1.1\r\nHost: valetkey\r\nContent-Length: 2\r\n\r\n{}",
-    ] {
-        let mut client = daemon.connect();
-        client.stream().write_all(request.as_bytes()).unwrap();
-        let mut bytes = Vec::new();
-        client.stream().read_to_end(&mut bytes).unwrap();
-        let answer = Response::parse(&bytes);
-        assert_eq!(answer.status, 501, "{}", answer.body);
-        assert_eq!(answer.header("content-type"), Some("application/json"));
-        assert_eq!(answer.json()["error"]["code"], "not_implemented");
-    }
-    assert_eq!(daemon.ok("ping", json!({})), json!({}));
 }
 
 #[test]

@@ -27,11 +27,12 @@ const ONLY_BY: [(&str, &str, &[&str]); 2] =
     [("cli", "daemon", &["cli/serve.rs"]), ("cli", "vendor", &["cli/sandbox.rs"])];
 
 /// The only files that take a secret out of its wrapping, and what for.
-const EXPOSES: [(&str, &str); 10] = [
+const EXPOSES: [(&str, &str); 11] = [
     ("secret.rs", "where it is defined"),
     ("store/format.rs", "what is kept in the credential file"),
     ("vendor/openai.rs", "what the issuer and the API are sent"),
     ("rpc/dispatch.rs", "the one answer that holds a token"),
+    ("rpc/dispatch/keys.rs", "the two answers that hold a key"),
     ("cli/token.rs", "the verb that prints it"),
     ("cli/lease.rs", "the verb that prints a lease, and shows it to the listener it is for"),
     ("cli/key.rs", "the verb that prints a key, once"),

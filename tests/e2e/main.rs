@@ -12,6 +12,7 @@ mod access;
 mod architecture;
 mod cli;
 mod crash;
+mod door;
 mod login;
 mod models;
 mod refresh;

@@ -8,6 +8,7 @@ use super::{Owner, blocking};
 use crate::clock::Timestamp;
 use crate::login::schedule;
 use crate::login::state::Problem;
+use crate::meter::Outcome as Counted;
 use crate::secret::random_unit;
 use crate::store::{Record, Refusal, Room};
 use crate::vendor::jwks::Disbelief;
@@ -40,6 +41,9 @@ impl Owner {
 
     async fn act_on(&mut self, outcome: Outcome) {
         let now = self.parts.clock.now();
+        if let Some(counted) = counted(&outcome) {
+            self.parts.meter.refreshed(counted);
+        }
         match outcome {
             Outcome::NoRoom(error) => {
                 self.wait_and_retry("storage_error", error.to_string(), None, now)
@@ -225,6 +229,19 @@ impl Owner {
             self.check_held();
         }
     }
+}
+
+/// Under which name a refresh is counted; a check of a token is none.
+fn counted(outcome: &Outcome) -> Option<Counted> {
+    Some(match outcome {
+        Outcome::NoRoom(_) => Counted::NoRoom,
+        Outcome::Newer(_) => Counted::Newer,
+        Outcome::Asked(Refreshed::Granted(_), _) => Counted::Granted,
+        Outcome::Asked(Refreshed::Harmless { .. }, _) => Counted::Harmless,
+        Outcome::Asked(Refreshed::Unknown { .. }, _) | Outcome::Lost => Counted::Unknown,
+        Outcome::Asked(Refreshed::Refused { .. }, _) => Counted::Refused,
+        Outcome::Checked(..) => return None,
+    })
 }
 
 /// The record after a refresh. What the answer leaves out stays as it was (RFC 6749 section 6).

@@ -6,9 +6,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// The shared count.
+/// The shared count. Clones count together.
 #[derive(Clone, Debug)]
-pub(in crate::rpc) struct Budget(Arc<Account>);
+pub struct Budget(Arc<Account>);
 
 #[derive(Debug)]
 struct Account {
@@ -18,17 +18,18 @@ struct Account {
 
 impl Budget {
     /// A budget of `limit` bytes.
-    pub(in crate::rpc) fn new(limit: usize) -> Self {
+    #[must_use]
+    pub fn new(limit: usize) -> Self {
         Self(Arc::new(Account { used: AtomicUsize::new(0), limit }))
     }
 
     /// A charge that counts nothing yet.
-    pub(super) fn nothing(&self) -> Charge {
+    pub(crate) fn nothing(&self) -> Charge {
         Charge { budget: self.clone(), bytes: 0 }
     }
 
     /// A charge of `bytes`, where there is room for it.
-    pub(super) fn take(&self, bytes: usize) -> Option<Charge> {
+    pub(crate) fn take(&self, bytes: usize) -> Option<Charge> {
         let mut charge = self.nothing();
         charge.set(bytes).then_some(charge)
     }
@@ -36,14 +37,14 @@ impl Budget {
 
 /// A part of the budget, given back on drop.
 #[derive(Debug)]
-pub(super) struct Charge {
+pub(crate) struct Charge {
     budget: Budget,
     bytes: usize,
 }
 
 impl Charge {
     /// Counts `bytes` from now on. False, and nothing changed, where there is no room for more.
-    pub(super) fn set(&mut self, bytes: usize) -> bool {
+    pub(crate) fn set(&mut self, bytes: usize) -> bool {
         if bytes == self.bytes {
             return true;
         }

@@ -37,6 +37,8 @@ pub(super) struct Calls<S> {
     budget: Budget,
     /// Something was answered at once since the last write.
     answered: bool,
+    /// There is no place for notifications.
+    one_answer: bool,
 }
 
 /// A call that is being waited for.
@@ -73,7 +75,13 @@ impl<S: Session> Calls<S> {
             notifications,
             budget,
             answered: false,
+            one_answer: false,
         }
+    }
+
+    /// From now on methods that send notifications are refused.
+    pub(super) fn one_answer_only(&mut self) {
+        self.one_answer = true;
     }
 
     /// Whether nothing is owed.
@@ -144,9 +152,10 @@ impl<S: Session> Calls<S> {
                 "Not a request: a call with this id is in flight.",
             ));
         }
-        if batch.is_some() && self.session.streams(&call.method, call.params) {
-            let why =
-                format!("Not a request: `{}` streams, so it cannot stand in a batch.", call.method);
+        if (batch.is_some() || self.one_answer) && self.session.streams(&call.method, call.params) {
+            let place =
+                if batch.is_some() { "stand in a batch" } else { "be called by one request" };
+            let why = format!("Not a request: `{}` streams, so it cannot {place}.", call.method);
             return Some(RpcError::new(Kind::InvalidRequest, why));
         }
         call.positional()

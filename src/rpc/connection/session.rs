@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::access::peer::Peer;
+use crate::platform::ipc::Stream;
 use crate::rpc::error::RpcError;
 use crate::rpc::message;
 
@@ -22,6 +23,31 @@ pub trait Service: Send + Sync + 'static {
 
     /// A peer of another user is turned away.
     fn refused(&self, peer: &Peer);
+
+    /// Serves a peer of our own user that speaks something else than lines; `read` is what it has said
+    /// so far. Who knows nothing else hangs up.
+    fn other(&self, stream: Stream, read: Vec<u8>, peer: Peer) -> Served {
+        let _ = (stream, read, peer);
+        Box::pin(async {})
+    }
+
+    /// Turns away a peer that speaks something else than lines, in its own dialect where that is known.
+    fn refuse_other(&self, stream: Stream, read: Vec<u8>, refusal: Refusal) -> Served {
+        let _ = (stream, read, refusal);
+        Box::pin(async {})
+    }
+}
+
+/// A connection that is served in another dialect, until it ends.
+pub type Served = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Why a peer is turned away before it has said anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Another user.
+    Stranger,
+    /// One connection too many.
+    Crowd,
 }
 
 /// What one connection's calls do.

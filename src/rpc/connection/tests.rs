@@ -3,6 +3,7 @@
 mod bounds;
 mod calls;
 mod ends;
+mod exchange;
 mod golden;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -75,6 +76,23 @@ impl Service for TestService {
 
     fn refused(&self, _: &Peer) {
         self.0.refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The other dialect of these tests: what was said comes back until an exclamation mark.
+    fn other(&self, mut stream: Stream, mut read: Vec<u8>, peer: Peer) -> Served {
+        assert!(peer.is_me());
+        Box::pin(async move {
+            while !read.contains(&b'!')
+                && stream.read_buf(&mut read).await.is_ok_and(|count| count > 0)
+            {}
+            let _ = stream.write_all(&read).await;
+        })
+    }
+
+    fn refuse_other(&self, mut stream: Stream, read: Vec<u8>, refusal: Refusal) -> Served {
+        Box::pin(async move {
+            let _ = stream.write_all(format!("{refusal:?} {}", read.len()).as_bytes()).await;
+        })
     }
 }
 
@@ -164,6 +182,7 @@ impl Daemon {
             listener,
             Arc::new(TestService(tricks.clone())),
             limits,
+            limits.budget(),
             stop.clone(),
         ));
         Self { socket, tricks, stop, serving, _dir: dir }

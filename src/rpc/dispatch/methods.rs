@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{ReloadRequest, Surface, lend, write_token};
+use super::{Loopback, ReloadRequest, Surface, keys, lend, write_token};
 use crate::login::directory::Named;
 use crate::login::pending::{Begun, Progress, Way};
 use crate::login::{Login, LoginError};
@@ -52,6 +52,10 @@ pub(super) async fn call(surface: &Surface, method: &str, params: Option<&RawVal
         }
         "models" => done(models(surface, named(params)?).await?),
         "usage" => done(usage(surface, named(params)?).await?),
+        "lease" => done(keys::lease(surface, named(params)?)?),
+        "keys.add" => done(keys::add(surface, named(params)?).await?),
+        "keys.list" => done(keys::list(surface, named(params)?)),
+        "keys.revoke" => done(keys::revoke(surface, named(params)?).await?),
         "audit.tail" => done(audit_tail(surface, named(params)?).await?),
         "reload" => {
             let Empty {} = named(params)?;
@@ -87,7 +91,7 @@ pub(super) fn meant(surface: &Surface, params: Option<&RawValue>) -> Option<Name
     surface.logins.name(names.vendor.as_deref(), names.account.as_deref()).ok()
 }
 
-fn done(result: impl Serialize) -> Result<Box<RawValue>, RpcError> {
+pub(super) fn done(result: impl Serialize) -> Result<Box<RawValue>, RpcError> {
     serde_json::value::to_raw_value(&result).map_err(|error| {
         RpcError::new(Kind::InternalError, format!("the result could not be written: {error}"))
     })
@@ -95,6 +99,7 @@ fn done(result: impl Serialize) -> Result<Box<RawValue>, RpcError> {
 
 async fn token(surface: &Surface, params: Option<&RawValue>) -> Called {
     let lent = lend(surface, &named(params)?).await?;
+    surface.meter.lent();
     let mut bytes = Vec::new();
     write_token(&lent, surface.clock.now(), &mut bytes);
     let text = String::from_utf8(bytes)
@@ -114,7 +119,10 @@ fn info(surface: &Surface, _: Empty) -> Info {
         started_at: about.started_at,
         uptime: surface.clock.now().since(about.started_at).as_secs(),
         socket: about.socket.clone(),
-        http: None,
+        http: match surface.loopback() {
+            Loopback::Open(address) => Some(address.to_string()),
+            Loopback::Closed | Loopback::Unavailable(_) => None,
+        },
         vendors: surface.logins.vendor_names(),
     }
 }

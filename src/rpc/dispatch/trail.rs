@@ -21,13 +21,24 @@ use crate::login::directory::Named;
 const SETTLE: Duration = Duration::from_secs(10);
 
 /// Calls that only look, and that clients make over and over.
-const LOOKS: [&str; 8] =
-    ["ping", "info", "status", "login.poll", "login.wait", "accounts.list", "audit.tail", "cancel"];
+const LOOKS: [&str; 9] = [
+    "ping",
+    "info",
+    "status",
+    "login.poll",
+    "login.wait",
+    "accounts.list",
+    "keys.list",
+    "audit.tail",
+    "cancel",
+];
 
 #[derive(Debug)]
 pub(super) struct Trail {
     surface: Arc<Surface>,
     peer: Peer,
+    /// The key that was shown, where one was.
+    name: Option<String>,
     client: Option<ClientId>,
     /// Lent since the last write, not yet noted.
     fresh: Option<Arc<Lent>>,
@@ -37,7 +48,13 @@ pub(super) struct Trail {
 
 impl Trail {
     pub(super) fn new(surface: Arc<Surface>, peer: Peer) -> Self {
-        Self { surface, peer, client: None, fresh: None, noted: None }
+        Self { surface, peer, name: None, client: None, fresh: None, noted: None }
+    }
+
+    /// The same for who showed a key of this name.
+    pub(super) fn named(mut self, name: Option<String>) -> Self {
+        self.name = name;
+        self
     }
 
     /// The trail of a call that runs beside the connection.
@@ -45,6 +62,7 @@ impl Trail {
         Self {
             surface: Arc::clone(&self.surface),
             peer: self.peer.clone(),
+            name: self.name.clone(),
             client: self.client.clone(),
             fresh: None,
             noted: None,
@@ -113,6 +131,18 @@ impl Trail {
         outcome: &str,
         generation: Option<u64>,
     ) {
+        self.note_many(method, named, outcome, generation, None);
+    }
+
+    /// One line for so many like it.
+    pub(super) fn note_many(
+        &mut self,
+        method: &str,
+        named: Option<Named>,
+        outcome: &str,
+        generation: Option<u64>,
+        count: Option<u64>,
+    ) {
         let (vendor, account) = named.map(|named| (named.vendor, named.account)).unzip();
         let entry = Entry {
             at: self.surface.clock.now(),
@@ -122,7 +152,7 @@ impl Trail {
             account,
             outcome: outcome.to_owned(),
             generation,
-            count: None,
+            count,
         };
         self.surface.audit.record(entry);
     }
@@ -150,11 +180,12 @@ impl Trail {
 
     /// Looked up once a connection, and only for one that did something.
     fn client(&mut self) -> ClientId {
-        let peer = &self.peer;
+        let (peer, name) = (&self.peer, &self.name);
         let client = self.client.get_or_insert_with(|| ClientId {
             pid: peer.pid,
             uid: peer.uid,
             exe: peer.exe(),
+            name: name.clone(),
         });
         client.clone()
     }

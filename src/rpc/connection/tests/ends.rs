@@ -56,32 +56,13 @@ async fn a_stop_answers_what_is_owed_and_then_closes() {
 }
 
 #[tokio::test]
-async fn http_is_answered_in_http() {
+async fn another_dialect_gets_the_connection_with_all_that_was_said() {
     let daemon = Daemon::start();
     let mut client = daemon.client().await;
-    client
-        .send("POST /v1/responses HTTP/1.1\r\nhost: valetkey\r\ncontent-length: 100000\r\n")
-        .await;
-    client.send(format!("\r\n{}", "x".repeat(100_000))).await;
-    let mut answer = String::new();
-    within(client.0.read_to_string(&mut answer)).await.unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    assert!(head.starts_with("HTTP/1.1 501 Not Implemented\r\n"), "{head}");
-    assert!(head.contains("\r\nconnection: close"), "{head}");
-    assert!(head.contains(&format!("\r\ncontent-length: {}\r\n", body.len())), "{head}");
-    let body: Value = serde_json::from_str(body).unwrap();
-    assert_eq!(
-        (&body["error"]["code"], &body["error"]["param"]),
-        (&"not_implemented".into(), &Value::Null)
-    );
-}
-
-#[tokio::test]
-async fn an_endless_http_head_is_refused() {
-    let daemon = Daemon::start();
-    let mut client = daemon.client().await;
-    client.send(format!("GET / HTTP/1.1\r\nx: {}", "y".repeat(40_000))).await;
-    assert!(client.line().await.starts_with("HTTP/1.1 431 "));
+    client.send("GET / HTTP/1.1\r\n").await;
+    client.send("and a secret, too!").await;
+    assert_eq!(client.line().await, "GET / HTTP/1.1\r\n");
+    assert_eq!(client.line().await, "and a secret, too!");
 }
 
 /// Needs root, as only root can become somebody else; says so where it is skipped.
