@@ -57,7 +57,13 @@ impl<T: Clone> SingleFlight<T> {
 mod tests {
     use super::*;
     use std::cell::Cell;
+    use std::time::Duration;
     use tokio::sync::Notify;
+
+    /// Longer than anything here takes; a question that nobody answers is a defect, not a long test.
+    async fn bounded<T>(work: impl Future<Output = T>) -> T {
+        tokio::time::timeout(Duration::from_secs(30), work).await.expect("everybody is answered")
+    }
 
     #[tokio::test]
     async fn those_who_ask_meanwhile_share_the_answer_and_later_ones_ask_anew() {
@@ -67,15 +73,18 @@ mod tests {
             go.notified().await;
             asked.get()
         };
-        let (first, second, third, ()) = tokio::join!(
-            flight.ask(question()),
-            flight.ask(question()),
-            flight.ask(question()),
-            async { go.notify_one() },
-        );
+        let all = async {
+            tokio::join!(
+                flight.ask(question()),
+                flight.ask(question()),
+                flight.ask(question()),
+                async { go.notify_one() },
+            )
+        };
+        let (first, second, third, ()) = bounded(all).await;
         assert_eq!((first, second, third), (1, 1, 1));
         go.notify_one();
-        assert_eq!(flight.ask(question()).await, 2);
+        assert_eq!(bounded(flight.ask(question())).await, 2);
     }
 
     #[tokio::test]
@@ -94,6 +103,6 @@ mod tests {
         }
         drop(first);
         go.notify_one();
-        assert_eq!(second.await, 2);
+        assert_eq!(bounded(second).await, 2);
     }
 }
