@@ -43,7 +43,8 @@ pub use incoming::Incoming;
 use pool::Pool;
 
 /// How soon after a request a kept connection must fail to count as one that had ended before: some
-/// round trips to the far side of the world. No model has read a prompt and answered nothing by then.
+/// round trips to the far side of the world. A server that had taken the request up would rarely have
+/// given it up by then.
 pub const STALE_WITHIN: Duration = Duration::from_secs(2);
 
 /// Sends requests to APIs. Cheap to clone; one pool of kept connections for all clones.

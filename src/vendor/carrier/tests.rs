@@ -39,7 +39,8 @@ impl Server {
     }
 
     async fn accept(&self) -> Line<TcpStream> {
-        Line(self.listener.accept().await.unwrap().0)
+        let accepted = tokio::time::timeout(PATIENCE, self.listener.accept()).await;
+        Line(accepted.expect("somebody connects").unwrap().0)
     }
 
     /// Nobody else has connected.
@@ -91,6 +92,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
         // A reset is an end as well; only waiting on is none.
         let _ended = closed.expect("the connection is closed");
     }
+}
+
+/// Moves the clock, and nothing else.
+async fn pass(time: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
 }
 
 async fn post(carrier: &Carrier, url: &Url, body: &[u8]) -> Result<Response, NoAnswer> {

@@ -127,16 +127,24 @@ async fn a_cut_is_no_end_where_only_the_end_of_tls_says_so() {
                 line.0.shutdown().await.unwrap();
             }
         });
-        let (body, end) = read_out(&mut response.unwrap().body, 100).await;
+        let mut incoming = response.unwrap().body;
+        let (body, end) = read_out(&mut incoming, 100).await;
         assert_eq!((&body[..], end.is_ok()), (&b"some"[..], polite));
+        let again = incoming.more(&mut BytesMut::new(), 100).await;
+        assert_eq!(again.is_ok(), polite, "asking again changes nothing");
     }
 }
 
-// Time stands still but for what is waited for.
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_server_that_never_finishes_shaking_hands_is_not_waited_for() {
-    let server = Server::start().await;
-    let error = post(&direct(), &server.https(), b"{}").await.unwrap_err();
+    let (server, carrier) = (Server::start().await, direct());
+    let url = server.https();
+    let (response, _line) = tokio::join!(post(&carrier, &url, b"{}"), async {
+        let line = server.accept().await;
+        pass(PATIENCE).await;
+        line
+    });
+    let error = response.unwrap_err();
     assert_eq!((error.sent, error.timeout), (false, Some("connect")), "{error}");
 }
 

@@ -3,13 +3,6 @@
 use super::*;
 use crate::vendor::carrier::pool::{IDLE_FOR, MAX_IDLE};
 
-/// Moves the clock, and nothing else.
-async fn pass(time: Duration) {
-    tokio::time::pause();
-    tokio::time::advance(time).await;
-    tokio::time::resume();
-}
-
 /// A carrier that keeps one connection, and the server's end of it.
 async fn kept(server: &Server) -> (Carrier, Line<TcpStream>) {
     let carrier = carrier();
