@@ -39,10 +39,10 @@
 //! | [`vendor`] | what is asked of an issuer, and what do its answers mean | secret, clock, config |
 //! | [`login`] | what is true of each login; who may renew it, and when | secret, clock, config, meter, vendor, store |
 //! | [`access`] | who is at the other end, what may they, and what did they do | secret, clock, config, platform |
-//! | [`relay`] | what passes through to the API without the token leaving | clock, login, vendor |
+//! | [`relay`] | what passes through to the API without the token leaving | secret, clock, config, platform, meter, login, vendor |
 //! | [`rpc`] | how bytes become calls, and calls become answers | secret, clock, platform, meter, access, login, relay |
-//! | [`http`] | how requests and answers of HTTP become the same, and who may send them | secret, clock, config, platform, meter, access, login, rpc |
-//! | [`daemon`] | in which order everything begins and ends | clock, config, platform, telemetry, store, login, access, rpc, http |
+//! | [`http`] | how requests and answers of HTTP become the same, and who may send them | secret, clock, config, platform, meter, access, login, relay, rpc |
+//! | [`daemon`] | in which order everything begins and ends | clock, config, platform, telemetry, store, login, access, relay, rpc, http |
 //! | [`cli`] | what a person types and sees | clock, config, platform, vendor, rpc, daemon |
 //!
 //! A test reads this table and holds the code to it; `cli` enters the daemon in `serve` only, and of the

@@ -16,7 +16,8 @@ use valetkey::clock::Clock;
 use valetkey::config::Config;
 use valetkey::login::Logins;
 use valetkey::platform::ipc::{BlockingStream, Listener, Stream, connect_blocking};
-use valetkey::rpc::dispatch::{About, Dispatcher, Surface};
+use valetkey::relay::{Kept, Relay};
+use valetkey::rpc::dispatch::{About, Dispatcher, Parts, Surface};
 use valetkey::rpc::server::{Limits, serve};
 use valetkey::secret::{AccessToken, RefreshToken};
 use valetkey::store::{Record, Source, Store};
@@ -89,7 +90,11 @@ async fn lend(listener: Listener, home: std::path::PathBuf) {
     let about = About { started_at: Clock::System.now(), socket: String::new() };
     let (reload, _reloads) = tokio::sync::mpsc::channel(1);
     let keys = Keys::open(&home.join("data"), Clock::System);
-    let surface = Surface::new(logins, keys, audit, Clock::System, about, reload, stop.clone());
+    let kept = Kept { models: home.join("models"), usage: home.join("usage.json") };
+    let clock = Clock::System;
+    let relay = Relay::new(logins.clone(), clock.clone(), Config::default().relay, kept);
+    let parts = Parts { logins, keys, audit, clock, relay, about };
+    let surface = Surface::new(parts, reload, stop.clone());
     let (service, limits) = (Arc::new(Dispatcher(Arc::new(surface))), Limits::default());
     serve(listener, service, limits, limits.budget(), stop).await;
 }
