@@ -54,6 +54,7 @@ fn bodies_are_unpacked_and_bounded_before_and_after() {
 fn who_is_refused_while_still_sending_gets_to_read_why() {
     let sandbox = Sandbox::start();
     let daemon = with_door(&sandbox);
+    let tight = Home::new(&sandbox).and_config("[daemon]\nmax_message_bytes = \"64KiB\"").serve();
     let body = vec![b'x'; 4 << 20];
     let bearer = format!("Bearer {}", lease(&daemon));
     let key = ("authorization", bearer.as_str());
@@ -66,6 +67,14 @@ fn who_is_refused_while_still_sending_gets_to_read_why() {
     let mut web = Web::socket(&daemon);
     let refused = web.send("POST", "/rpc", &[packing], &body);
     is_error(&refused, 415, "unsupported_encoding");
+    is_error(&Web::socket(&tight).post("/rpc", &" ".repeat(4 << 20)), 413, "request_too_large");
+    // Without a length it shows only on the way.
+    let mut web = Web::socket(&tight);
+    web.raw(b"POST /rpc HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n");
+    web.raw(format!("{:x}\r\n", body.len()).as_bytes());
+    web.raw(&body);
+    web.raw(b"\r\n0\r\n\r\n");
+    is_error(&web.answer().expect("an answer"), 413, "request_too_large");
     // Who asks first is told before a byte of the body.
     web.raw(
         b"POST /nowhere HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 9\r\n\r\n",
