@@ -180,3 +180,34 @@ fn an_http_client_keeps_an_idle_daemon_from_ending() {
     assert!(begun.elapsed() >= Duration::from_secs(3));
     assert_eq!(daemon.wait_for_end().code(), Some(0), "then it ends");
 }
+
+#[test]
+fn garbage_of_any_kind_ends_nothing_but_itself() {
+    let sandbox = Sandbox::start();
+    let daemon = with_door(&sandbox);
+    let bearer = format!("Bearer {}", lease(&daemon));
+    let address = address(&daemon);
+    for first in 0..=u8::MAX {
+        let noise: Vec<u8> = (0..200_u8).map(|n| n.wrapping_mul(37) ^ first).collect();
+        for mut web in [Web::tcp(&address), Web::socket(&daemon)] {
+            web.raw(&[&[first], &noise[..], b"\r\n\r\n"].concat());
+        }
+    }
+    for head in [
+        "GET / HTTP/9.9\r\n\r\n",
+        "GET /\u{0} HTTP/1.1\r\nhost: x\r\n\r\n",
+        "POST /rpc HTTP/1.1\r\nhost: x\r\ncontent-length: -1\r\n\r\n",
+        "POST /rpc HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\ncontent-length: 4\r\n\r\n",
+        "POST /rpc HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    ] {
+        let mut web = Web::socket(&daemon);
+        web.raw(head.as_bytes());
+        web.half_close();
+        let answer = web.answer();
+        assert!(answer.as_ref().is_none_or(|answer| answer.status >= 400), "{head:?}: {answer:?}");
+    }
+    let health = Web::tcp(&address).get("/healthz", &[("authorization", &bearer)]);
+    assert_eq!(health.status, 200);
+    assert_eq!(daemon.ok("ping", json!({})), json!({}));
+}
