@@ -2,7 +2,7 @@
 //!
 //! It is spoken at two doors. The socket lets in who runs under our user, as the kernel vouches. On
 //! loopback TCP anything on the machine can knock, a web page included, so there every request has to
-//! show a key and has to come from where it claims ([`guard`]). Behind either door the routes are the
+//! show a key and has to come from where it claims (`guard`). Behind either door the routes are the
 //! same, and what they do is done by the rooms below.
 
 pub(crate) mod body;

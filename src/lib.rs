@@ -78,7 +78,10 @@
 //! | serde, serde_json | messages and files; raw values pass through unparsed | – |
 //! | interprocess | Unix sockets and named pipes behind one type, with peer credentials | two sets of `cfg` |
 //! | reqwest (rustls, platform roots) | issuer and API | native-tls: a second TLS stack to link |
-//! | axum | the callback page and the sandbox; the HTTP dialect later | tiny_http, warp |
+//! | axum | the callback page, the sandbox and the HTTP dialect's routes | tiny_http, warp |
+//! | hyper, hyper-util | HTTP on streams that we accepted ourselves (both already below axum) | axum's own listener, which takes no stream that was begun |
+//! | flate2, ruzstd | request bodies that come packed | zstd: C to compile for one direction |
+//! | prometheus-client | the counters' text | metrics: a global recorder |
 //! | http-body, httpdate | the sandbox's cut-off bodies; `Date` and `Retry-After` (both already below axum) | own parsers |
 //! | jsonwebtoken, aws-lc-rs | signatures, SHA-256, comparison: one crypto library | `rust_crypto`: 53 more crates, RUSTSEC-2023-0071 |
 //! | getrandom | randomness from the system (already below tempfile) | aws-lc's own generator: 30 ms of entropy at the first use |

@@ -65,7 +65,7 @@ impl Bounds {
 /// not what its header says, 503 where too much is in flight, 408 for a client that falls silent.
 pub(crate) async fn read(
     headers: &HeaderMap,
-    body: Body,
+    mut body: Body,
     bounds: &Bounds,
 ) -> Result<Bytes, Response> {
     let known = match Packing::of(headers) {
@@ -81,7 +81,15 @@ pub(crate) async fn read(
             return Err(trouble.answer());
         }
     };
-    let held = collect(body, bounds).await.map_err(Trouble::answer)?;
+    let held = match collect(&mut body, bounds).await {
+        Ok(held) => held,
+        Err(trouble) => {
+            if matches!(trouble, Trouble::TooLarge(_) | Trouble::NoRoom) {
+                discard(&HeaderMap::new(), body).await;
+            }
+            return Err(trouble.answer());
+        }
+    };
     let unpacked = match packing {
         Packing::None => Ok(held),
         packing => {
@@ -212,12 +220,12 @@ impl Packing {
     }
 }
 
-async fn collect(mut body: Body, bounds: &Bounds) -> Result<Held, Trouble> {
+async fn collect(body: &mut Body, bounds: &Bounds) -> Result<Held, Trouble> {
     let expected = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     let mut held = Held { bytes: Vec::new(), charge: bounds.budget.nothing() };
     held.bytes.reserve_exact(expected.min(RESERVED_BYTES));
     loop {
-        let frame = match tokio::time::timeout(PATIENCE, next(&mut body)).await {
+        let frame = match tokio::time::timeout(PATIENCE, next(body)).await {
             Err(_) => return Err(Trouble::TooSlow),
             Ok(None) => return Ok(held),
             Ok(Some(Err(_))) => return Err(Trouble::Gone),

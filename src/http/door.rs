@@ -86,7 +86,7 @@ impl Http {
     pub(super) async fn listen(&self, wanted: Option<SocketAddr>) {
         let surface = &self.0.shared.dispatcher.0;
         let mut listening = self.0.listening.lock().await;
-        if listening.as_ref().map(|open| open.asked) == wanted {
+        if wanted.is_some() && listening.as_ref().map(|open| open.asked) == wanted {
             return;
         }
         if let Some(open) = listening.take() {

@@ -54,6 +54,7 @@ fn bodies_are_unpacked_and_bounded_before_and_after() {
 fn who_is_refused_while_still_sending_gets_to_read_why() {
     let sandbox = Sandbox::start();
     let daemon = with_door(&sandbox);
+    let tight = Home::new(&sandbox).and_config("[daemon]\nmax_message_bytes = \"64KiB\"").serve();
     let body = vec![b'x'; 4 << 20];
     let bearer = format!("Bearer {}", lease(&daemon));
     let key = ("authorization", bearer.as_str());
@@ -66,6 +67,14 @@ fn who_is_refused_while_still_sending_gets_to_read_why() {
     let mut web = Web::socket(&daemon);
     let refused = web.send("POST", "/rpc", &[packing], &body);
     is_error(&refused, 415, "unsupported_encoding");
+    is_error(&Web::socket(&tight).post("/rpc", &" ".repeat(4 << 20)), 413, "request_too_large");
+    // Without a length it shows only on the way.
+    let mut web = Web::socket(&tight);
+    web.raw(b"POST /rpc HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n");
+    web.raw(format!("{:x}\r\n", body.len()).as_bytes());
+    web.raw(&body);
+    web.raw(b"\r\n0\r\n\r\n");
+    is_error(&web.answer().expect("an answer"), 413, "request_too_large");
     // Who asks first is told before a byte of the body.
     web.raw(
         b"POST /nowhere HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 9\r\n\r\n",
@@ -170,4 +179,35 @@ fn an_http_client_keeps_an_idle_daemon_from_ending() {
     assert_eq!(answer.json()["result"]["login"], "pending", "{}", answer.body);
     assert!(begun.elapsed() >= Duration::from_secs(3));
     assert_eq!(daemon.wait_for_end().code(), Some(0), "then it ends");
+}
+
+#[test]
+fn garbage_of_any_kind_ends_nothing_but_itself() {
+    let sandbox = Sandbox::start();
+    let daemon = with_door(&sandbox);
+    let bearer = format!("Bearer {}", lease(&daemon));
+    let address = address(&daemon);
+    for first in 0..=u8::MAX {
+        let noise: Vec<u8> = (0..200_u8).map(|n| n.wrapping_mul(37) ^ first).collect();
+        for mut web in [Web::tcp(&address), Web::socket(&daemon)] {
+            web.raw(&[&[first], &noise[..], b"\r\n\r\n"].concat());
+        }
+    }
+    for head in [
+        "GET / HTTP/9.9\r\n\r\n",
+        "GET /\u{0} HTTP/1.1\r\nhost: x\r\n\r\n",
+        "POST /rpc HTTP/1.1\r\nhost: x\r\ncontent-length: -1\r\n\r\n",
+        "POST /rpc HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\ncontent-length: 4\r\n\r\n",
+        "POST /rpc HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    ] {
+        let mut web = Web::socket(&daemon);
+        web.raw(head.as_bytes());
+        web.half_close();
+        let answer = web.answer();
+        assert!(answer.as_ref().is_none_or(|answer| answer.status >= 400), "{head:?}: {answer:?}");
+    }
+    let health = Web::tcp(&address).get("/healthz", &[("authorization", &bearer)]);
+    assert_eq!(health.status, 200);
+    assert_eq!(daemon.ok("ping", json!({})), json!({}));
 }

@@ -150,8 +150,8 @@ fn a_port_in_use_stops_no_lending_and_is_tried_again_at_a_reload() {
     let sandbox = Sandbox::start();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
-    let home = Home::new(&sandbox).and_config(&format!("[http]\nlisten = \"127.0.0.1:{port}\""));
-    let daemon = home.serve();
+    let config = format!("{}\n[http]\nlisten = \"127.0.0.1:{port}\"\n", Home::config_for(&sandbox));
+    let daemon = Home::with_config(&config).serve();
     daemon.sign_in(&sandbox);
     assert_eq!(daemon.token()["vendor"], "sandbox");
     assert_eq!(daemon.ok("info", json!({}))["http"], json!(null));
@@ -159,6 +159,11 @@ fn a_port_in_use_stops_no_lending_and_is_tried_again_at_a_reload() {
     let refused = daemon.err("lease", json!({"client": "x"}));
     assert_eq!(refused["code"], -32007);
     assert!(refused["message"].as_str().unwrap().contains(&port.to_string()), "{refused}");
+    daemon.write_config(&Home::config_for(&sandbox));
+    daemon.ok("reload", json!({}));
+    let refused = daemon.err("lease", json!({"client": "x"}));
+    assert!(refused["message"].as_str().unwrap().contains("the HTTP door is closed"), "{refused}");
+    daemon.write_config(&config);
     drop(taken);
     daemon.ok("reload", json!({}));
     assert_eq!(address(&daemon), format!("127.0.0.1:{port}"));
