@@ -19,6 +19,7 @@ mod json;
 mod messages;
 mod names;
 mod parts;
+mod path;
 mod request;
 mod tools;
 
@@ -82,8 +83,12 @@ impl Told {
     }
 }
 
-fn refuse(param: impl Into<String>, code: &'static str, message: impl Into<String>) -> Refusal {
-    Refusal { message: message.into(), param: Some(param.into()), code: Some(code) }
+fn refuse(
+    param: impl std::fmt::Display,
+    code: &'static str,
+    message: impl Into<String>,
+) -> Refusal {
+    Refusal { message: message.into(), param: Some(param.to_string()), code: Some(code) }
 }
 
 #[cfg(test)]

@@ -11,19 +11,23 @@ use super::names::Names;
 /// Characters of an id or a model's name at most: they are repeated in every chunk of a stream.
 const LONGEST_WORD: usize = 256;
 
-/// The two ways to speak.
-#[derive(Clone, Copy, Debug)]
+/// What a model utters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Speech {
     Text,
     Refusal,
+    /// What it thought before, as far as that is told.
+    Thought,
 }
 
 impl Speech {
-    /// The member of a chat message that it goes to.
+    /// The member of a chat message that it goes to. That for thoughts is not OpenAI's, but most clients
+    /// that show them know it.
     pub(super) fn member(self) -> &'static str {
         match self {
             Self::Text => "content",
             Self::Refusal => "refusal",
+            Self::Thought => "reasoning_content",
         }
     }
 }
@@ -140,21 +144,19 @@ impl<'a> Item<'a> {
         }
     }
 
-    /// What it says in this way: the JSON strings of its parts.
-    pub(super) fn said(&self, speech: Speech) -> Vec<&'a str> {
-        match speech {
-            Speech::Text => strings(self.content, r#""output_text""#, "text"),
-            Speech::Refusal => strings(self.content, r#""refusal""#, "refusal"),
-        }
-    }
-
-    /// The JSON strings of what it thought, as far as that is told.
-    pub(super) fn thoughts(&self) -> Vec<&'a str> {
-        let summary = strings(self.summary, r#""summary_text""#, "text");
-        if summary.is_empty() {
-            strings(self.content, r#""reasoning_text""#, "text")
-        } else {
-            summary
+    /// What it utters in this way: the JSON strings of its parts, with their places.
+    pub(super) fn said(&self, speech: Speech) -> Vec<(u64, &'a str)> {
+        match (speech, self.kind()) {
+            (Speech::Text, "message") => strings(self.content, r#""output_text""#, "text"),
+            (Speech::Refusal, "message") => strings(self.content, r#""refusal""#, "refusal"),
+            (Speech::Thought, "reasoning") => {
+                let summary = strings(self.summary, r#""summary_text""#, "text");
+                if !summary.is_empty() {
+                    return summary;
+                }
+                strings(self.content, r#""reasoning_text""#, "text")
+            }
+            _ => Vec::new(),
         }
     }
 
@@ -206,11 +208,12 @@ impl<'a> Item<'a> {
     }
 }
 
-fn strings<'a>(parts: Option<&'a RawValue>, kind: &str, member: &str) -> Vec<&'a str> {
+fn strings<'a>(parts: Option<&'a RawValue>, kind: &str, member: &str) -> Vec<(u64, &'a str)> {
     let parts = raw(parts).and_then(json::read::<json::List<Members<'a>>>);
     let parts = parts.map(|list| list.0).unwrap_or_default();
-    let of_kind = parts.iter().filter(|part| part.get("type") == Some(kind));
-    of_kind.filter_map(|part| part.get(member)).filter(|text| json::is_string(text)).collect()
+    let of_kind = (0..).zip(&parts).filter(|(_, part)| part.get("type") == Some(kind));
+    let texts = of_kind.filter_map(|(at, part)| Some((at, part.get(member)?)));
+    texts.filter(|(_, text)| json::is_string(text)).collect()
 }
 
 /// The counts of tokens under their names in Chat Completions.

@@ -16,9 +16,6 @@ use super::names::Names;
 use event::{Event, words};
 use items::{Items, Which};
 
-/// Under what a chat client is told what the model thought. Not OpenAI's: most clients that show it know it.
-const THOUGHTS: &str = "reasoning_content";
-
 /// What every chunk of the answer itself ends with.
 const UNFINISHED: &[u8] = br#","logprobs":null,"finish_reason":null}]"#;
 
@@ -37,7 +34,7 @@ pub struct Chunks {
     /// Calls told so far.
     calls: usize,
     /// Which part of which item was thought last.
-    thought: Option<(usize, u64)>,
+    thought: Option<(Option<usize>, u64)>,
     /// Whether any part of the answer itself was told.
     told: bool,
     ended: bool,
@@ -86,10 +83,16 @@ impl Chunks {
         let Ok(event) = serde_json::from_str::<Event<'_>>(data) else { return };
         let Some(kind) = event.kind.as_deref() else { return };
         match kind {
-            "response.output_text.delta" => {
-                self.speak(&event, Speech::Text, event.delta, false, emit)
+            "response.output_text.delta" => self.delta(&event, Speech::Text, emit),
+            "response.refusal.delta" => self.delta(&event, Speech::Refusal, emit),
+            "response.reasoning_summary_text.delta" | "response.reasoning_text.delta" => {
+                self.delta(&event, Speech::Thought, emit);
             }
-            "response.output_text.done" => self.speak(&event, Speech::Text, event.text, true, emit),
+            "response.output_text.done" => self.whole_part(&event, Speech::Text, emit),
+            "response.refusal.done" => self.whole_part(&event, Speech::Refusal, emit),
+            "response.reasoning_summary_text.done" | "response.reasoning_text.done" => {
+                self.whole_part(&event, Speech::Thought, emit);
+            }
             "response.function_call_arguments.delta" | "response.custom_tool_call_input.delta" => {
                 self.arguments(&event, event.delta, false, emit);
             }
@@ -99,22 +102,7 @@ impl Chunks {
             "response.custom_tool_call_input.done" => {
                 self.arguments(&event, event.input, true, emit);
             }
-            "response.reasoning_summary_text.delta" | "response.reasoning_text.delta" => {
-                self.thinking(&event, event.delta, false, emit);
-            }
-            "response.reasoning_summary_text.done" | "response.reasoning_text.done" => {
-                self.thinking(&event, event.text, true, emit);
-            }
-            "response.refusal.delta" => {
-                self.speak(&event, Speech::Refusal, event.delta, false, emit)
-            }
-            "response.refusal.done" => {
-                self.speak(&event, Speech::Refusal, event.refusal, true, emit)
-            }
-            "response.output_item.added" => {
-                let item = event.item();
-                self.announce(event.which(), &item, emit);
-            }
+            "response.output_item.added" => self.announce(event.which(), &event.item(), emit),
             "response.output_item.done" => self.whole(event.which(), &event.item(), emit),
             "response.created" | "response.queued" | "response.in_progress" => {
                 self.begin(&event.response(), emit);
@@ -159,67 +147,64 @@ impl Chunks {
         emit(&self.line);
     }
 
-    /// A chunk with one member, a JSON string.
-    fn say(&mut self, member: &str, json: &str, emit: &mut dyn FnMut(&[u8])) {
-        self.begin(&Response::default(), emit);
-        self.told |= member != THOUGHTS;
-        self.chunk(&[b"{\"", member.as_bytes(), b"\":", json.as_bytes(), b"}"], emit);
+    /// What is uttered, as one delta brings it.
+    fn delta(&mut self, event: &Event<'_>, speech: Speech, emit: &mut dyn FnMut(&[u8])) {
+        let Some(text) = words(event.delta) else { return };
+        // A part that is not numbered may be any: better not to repeat a whole than to tell it twice.
+        let part = event.part().unwrap_or(u64::MAX);
+        let item = self.items.of(event.which());
+        let at = item.map(|(at, item)| {
+            item.tell(speech, part);
+            at
+        });
+        self.say(speech, (at, part), text, emit);
     }
 
-    /// What is said, unless it is a whole of which deltas told before.
-    fn speak(
-        &mut self,
-        event: &Event<'_>,
-        speech: Speech,
-        text: Option<&RawValue>,
-        whole: bool,
-        emit: &mut dyn FnMut(&[u8]),
-    ) {
-        let Some(text) = words(text) else { return };
-        let known = self.items.of(event.which());
-        let before = known.map(|(_, item)| std::mem::replace(item.saying(speech), true));
-        // Past the bound of items nothing is known, and only deltas are sure to be new.
-        if whole && before.unwrap_or(true) {
-            return;
-        }
-        self.say(speech.member(), text, emit);
-    }
-
-    fn thinking(
-        &mut self,
-        event: &Event<'_>,
-        text: Option<&RawValue>,
-        whole: bool,
-        emit: &mut dyn FnMut(&[u8]),
-    ) {
-        let part = answer::raw(event.summary_index.or(event.content_index));
-        let part = part.and_then(|part| part.parse().ok()).unwrap_or(0);
-        if let Some(text) = words(text) {
-            self.think(event.which(), part, text, whole, emit);
+    fn whole_part(&mut self, event: &Event<'_>, speech: Speech, emit: &mut dyn FnMut(&[u8])) {
+        if let Some(text) = words(event.text.or(event.refusal)) {
+            self.done(event.which(), speech, (event.part().unwrap_or(0), text), emit);
         }
     }
 
-    /// Part of a thought, a blank line before each that is another than the last.
-    fn think(
+    /// What is uttered, as a whole, unless deltas told it before.
+    fn done(
         &mut self,
         which: Which<'_>,
-        part: u64,
-        text: &str,
-        whole: bool,
+        speech: Speech,
+        (part, text): (u64, &str),
         emit: &mut dyn FnMut(&[u8]),
     ) {
-        let Some((at, item)) = self.items.of(which) else { return };
-        if whole && item.thought.is_some_and(|told| told >= part) {
+        if self.items.told_of_any(speech, part) {
             return;
         }
-        item.thought = Some(item.thought.unwrap_or(0).max(part));
-        let last = self.thought.replace((at, part));
-        match json::inner(text) {
-            Some(inner) if last.is_some_and(|last| last != (at, part)) => {
-                self.say(THOUGHTS, &format!("\"\\n\\n{inner}\""), emit);
-            }
-            _ => self.say(THOUGHTS, text, emit),
+        // Past the bound of items nothing is known, and only deltas are sure to be new.
+        let Some((at, item)) = self.items.of(which) else { return };
+        if !item.tell(speech, part) && text != r#""""# {
+            self.say(speech, (Some(at), part), text, emit);
         }
+    }
+
+    /// A chunk with a JSON string. Thoughts are set apart by a blank line.
+    fn say(
+        &mut self,
+        speech: Speech,
+        part: (Option<usize>, u64),
+        text: &str,
+        emit: &mut dyn FnMut(&[u8]),
+    ) {
+        self.begin(&Response::default(), emit);
+        let mut set_apart: &[u8] = b"\"";
+        if speech == Speech::Thought {
+            let last = self.thought.replace(part);
+            if last.is_some_and(|last| last != part) {
+                set_apart = br#""\n\n"#;
+            }
+        } else {
+            self.told = true;
+        }
+        let Some(rest) = text.strip_prefix('"') else { return };
+        let member = speech.member().as_bytes();
+        self.chunk(&[b"{\"", member, b"\":", set_apart, rest.as_bytes(), b"}"], emit);
     }
 
     /// A call begins: its id and what is called.
@@ -289,27 +274,14 @@ impl Chunks {
     fn whole(&mut self, which: Which<'_>, item: &Item<'_>, emit: &mut dyn FnMut(&[u8])) {
         let own = item.id();
         let which = Which { id: which.id.or(own.as_deref()), ..which };
-        match item.kind() {
-            "message" => {
-                for speech in [Speech::Text, Speech::Refusal] {
-                    let Some((_, known)) = self.items.of(which) else { return };
-                    if std::mem::replace(known.saying(speech), true) {
-                        continue;
-                    }
-                    let said = item.said(speech).into_iter().filter(|text| *text != r#""""#);
-                    said.for_each(|text| self.say(speech.member(), text, emit));
-                }
+        for speech in [Speech::Thought, Speech::Text, Speech::Refusal] {
+            for part in item.said(speech) {
+                self.done(which, speech, part, emit);
             }
-            "reasoning" => {
-                let thoughts = (0..).zip(item.thoughts());
-                thoughts.for_each(|(part, text)| self.think(which, part, text, true, emit));
-            }
-            _ => {
-                self.announce(which, item, emit);
-                if let Some(given) = item.arguments().filter(|given| *given != r#""""#) {
-                    self.argue(which, given, true, emit);
-                }
-            }
+        }
+        self.announce(which, item, emit);
+        if let Some(given) = item.arguments().filter(|given| *given != r#""""#) {
+            self.argue(which, given, true, emit);
         }
     }
 

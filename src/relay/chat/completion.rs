@@ -37,12 +37,10 @@ pub fn completion(response: &str, asked: &Asked) -> Result<Vec<u8>, serde_json::
 
 fn put_message(out: &mut Vec<u8>, items: &[Item<'_>], asked: &Asked) {
     let all = |speech| -> Vec<&str> {
-        let messages = items.iter().filter(|item| item.kind() == "message");
-        messages.flat_map(|item| item.said(speech)).collect()
+        items.iter().flat_map(|item| item.said(speech)).map(|(_, text)| text).collect()
     };
     let (texts, refusals) = (all(Speech::Text), all(Speech::Refusal));
-    let reasoning = || items.iter().filter(|item| item.kind() == "reasoning");
-    let thoughts: Vec<&str> = reasoning().flat_map(Item::thoughts).collect();
+    let thoughts = all(Speech::Thought);
     let calls: Vec<&Item<'_>> = items.iter().filter(|item| item.call().is_some()).collect();
 
     let mut message = Object::begin(out);
@@ -61,17 +59,18 @@ fn put_message(out: &mut Vec<u8>, items: &[Item<'_>], asked: &Asked) {
     if !thoughts.is_empty() {
         json::put_joined(message.member("reasoning_content"), thoughts, "\\n\\n");
     }
-    let kept: Vec<&Item<'_>> =
-        reasoning().filter(|item| item.encrypted_content.is_some()).collect();
+    let encrypted =
+        |item: &&Item<'_>| item.kind() == "reasoning" && item.encrypted_content.is_some();
+    let kept: Vec<&Item<'_>> = items.iter().filter(encrypted).collect();
     if !kept.is_empty() {
-        put_list(message.member("reasoning_items"), &kept, |item, _, out| item.put_thought(out));
+        put_list(message.member("reasoning_items"), &kept, |item, out| item.put_thought(out));
     }
     match calls.first() {
         Some(call) if asked.legacy => {
             let out = message.member("function_call");
             call.put_called(out, "arguments", call.arguments().unwrap_or(r#""""#), &asked.names);
         }
-        Some(_) => put_list(message.member("tool_calls"), &calls, |call, _, out| {
+        Some(_) => put_list(message.member("tool_calls"), &calls, |call, out| {
             call.put_call(out, None, call.arguments().unwrap_or(r#""""#), &asked.names);
         }),
         None => {}
@@ -79,11 +78,11 @@ fn put_message(out: &mut Vec<u8>, items: &[Item<'_>], asked: &Asked) {
     message.end();
 }
 
-fn put_list<T>(out: &mut Vec<u8>, items: &[T], put: impl Fn(&T, usize, &mut Vec<u8>)) {
+fn put_list<T>(out: &mut Vec<u8>, items: &[T], put: impl Fn(&T, &mut Vec<u8>)) {
     out.push(b'[');
-    for (at, item) in items.iter().enumerate() {
+    for item in items {
         json::put_comma(out);
-        put(item, at, out);
+        put(item, out);
     }
     out.push(b']');
 }

@@ -4,6 +4,7 @@ use super::calls::{Call, Calls};
 use super::json::{self, List, Members, Object};
 use super::names::Names;
 use super::parts::{self, Part};
+use super::path::Path;
 use super::{Told, refuse};
 use crate::relay::sanitise::Refusal;
 
@@ -47,7 +48,8 @@ impl<'t> Translation<'t> {
 
     /// Appends what the message at this place amounts to: an item, several, or none.
     pub(super) fn message(&mut self, at: usize, message: &Members<'_>) -> Result<(), Refusal> {
-        let path = format!("messages[{at}]");
+        let messages = Path::of("messages");
+        let path = messages.at(at);
         let role = message.get("role").and_then(json::text).unwrap_or_default();
         let known: &[&str] = match role.as_ref() {
             "system" => self.plain(self.system, message, &path)?,
@@ -58,7 +60,7 @@ impl<'t> Translation<'t> {
             "function" => self.function(message, &path)?,
             "" => {
                 return Err(refuse(
-                    format!("{path}.role"),
+                    path.member("role"),
                     "missing_required_parameter",
                     "Each message needs a `role`.",
                 ));
@@ -66,7 +68,7 @@ impl<'t> Translation<'t> {
             other => {
                 let other: String = other.chars().take(40).collect();
                 return Err(refuse(
-                    format!("{path}.role"),
+                    path.member("role"),
                     "invalid_value",
                     format!(
                         "`{other}` is no role: use system, developer, user, assistant or tool."
@@ -88,9 +90,9 @@ impl<'t> Translation<'t> {
         &mut self,
         role: &str,
         message: &Members<'_>,
-        path: &str,
+        path: &Path<'_>,
     ) -> Result<&'static [&'static str], Refusal> {
-        let path = format!("{path}.content");
+        let path = path.member("content");
         let Some(content) = message.get("content") else {
             return Err(refuse(
                 path,
@@ -98,7 +100,7 @@ impl<'t> Translation<'t> {
                 "The message has no `content`.",
             ));
         };
-        let parts = parts::read(content, &path, self.told)?;
+        let parts = parts::read(content, false, &path, self.told)?;
         self.item(role, &parts);
         Ok(&[])
     }
@@ -121,23 +123,15 @@ impl<'t> Translation<'t> {
     fn assistant(
         &mut self,
         message: &Members<'_>,
-        path: &str,
+        path: &Path<'_>,
     ) -> Result<&'static [&'static str], Refusal> {
         if let Some(thoughts) = message.get("reasoning_items").and_then(json::read) {
             self.thoughts(&thoughts);
         }
         let mut said = Vec::new();
         if let Some(content) = message.get("content") {
-            let path = format!("{path}.content");
-            said = parts::read(content, &path, self.told)?;
-            let wrong = |part: &Part<'_>| matches!(part, Part::Image { .. } | Part::File { .. });
-            if let Some(at) = said.iter().position(wrong) {
-                return Err(refuse(
-                    format!("{path}[{at}].type"),
-                    "invalid_value",
-                    "Of the assistant only text and refusals can be carried: send images and files as the user.",
-                ));
-            }
+            let path = path.member("content");
+            said = parts::read(content, true, &path, self.told)?;
         }
         said.extend(message.get("refusal").filter(|text| json::is_string(text)).map(Part::Refusal));
         let calls = message.get("tool_calls").filter(|calls| !json::is_empty(calls));
@@ -150,10 +144,10 @@ impl<'t> Translation<'t> {
             self.item("assistant", &said);
         }
         if let Some(calls) = calls {
-            self.tool_calls(calls, &format!("{path}.tool_calls"))?;
+            self.tool_calls(calls, &path.member("tool_calls"))?;
         }
         if let Some(call) = legacy {
-            self.legacy_call(call, &format!("{path}.function_call"))?;
+            self.legacy_call(call, &path.member("function_call"))?;
         }
         Ok(&["reasoning_items", "refusal", "tool_calls", "function_call"])
     }
@@ -174,12 +168,12 @@ impl<'t> Translation<'t> {
         }
     }
 
-    fn tool_calls(&mut self, calls: &str, path: &str) -> Result<(), Refusal> {
+    fn tool_calls(&mut self, calls: &str, path: &Path<'_>) -> Result<(), Refusal> {
         let Some(List(calls)) = json::read::<List<Members<'_>>>(calls) else {
             return Err(refuse(path, "invalid_type", "`tool_calls` is a list of calls."));
         };
         for (at, call) in calls.iter().enumerate() {
-            let path = format!("{path}[{at}]");
+            let path = path.at(at);
             let kind = call.get("type").and_then(json::text).unwrap_or_default();
             let custom = match kind.as_ref() {
                 "function" => false,
@@ -188,7 +182,7 @@ impl<'t> Translation<'t> {
                 "" => call.get("custom").is_some(),
                 _ => {
                     return Err(refuse(
-                        format!("{path}.type"),
+                        path.member("type"),
                         "invalid_value",
                         "A call is of type function or custom.",
                     ));
@@ -198,12 +192,12 @@ impl<'t> Translation<'t> {
             let id = self.calls.made(&id, custom);
             let member = if custom { "custom" } else { "function" };
             let made = call.get(member).and_then(json::read).unwrap_or_default();
-            self.call(&id, custom, &made, &format!("{path}.{member}"))?;
+            self.call(&id, custom, &made, &path.member(member))?;
         }
         Ok(())
     }
 
-    fn legacy_call(&mut self, call: &str, path: &str) -> Result<(), Refusal> {
+    fn legacy_call(&mut self, call: &str, path: &Path<'_>) -> Result<(), Refusal> {
         let call: Members<'_> = json::read(call).unwrap_or_default();
         let name = call.get("name").and_then(json::text).unwrap_or_default();
         let id = self.calls.made_by_name(&name);
@@ -215,12 +209,12 @@ impl<'t> Translation<'t> {
         id: &str,
         custom: bool,
         made: &Members<'_>,
-        path: &str,
+        path: &Path<'_>,
     ) -> Result<(), Refusal> {
         let name = made.get("name").and_then(json::text).filter(|name| !name.is_empty());
         let Some(name) = name else {
             return Err(refuse(
-                format!("{path}.name"),
+                path.member("name"),
                 "missing_required_parameter",
                 "The call does not say what is called.",
             ));
@@ -243,7 +237,7 @@ impl<'t> Translation<'t> {
     fn tool(
         &mut self,
         message: &Members<'_>,
-        path: &str,
+        path: &Path<'_>,
     ) -> Result<&'static [&'static str], Refusal> {
         let id = message.get("tool_call_id").and_then(json::text).unwrap_or_default();
         let call = self.calls.answered(&id);
@@ -255,7 +249,7 @@ impl<'t> Translation<'t> {
     fn function(
         &mut self,
         message: &Members<'_>,
-        path: &str,
+        path: &Path<'_>,
     ) -> Result<&'static [&'static str], Refusal> {
         let name = message.get("name").and_then(json::text).unwrap_or_default();
         let call = self.calls.answered_by_name(&name);
@@ -268,11 +262,11 @@ impl<'t> Translation<'t> {
         call: Option<Call>,
         id: &str,
         content: Option<&str>,
-        path: &str,
+        path: &Path<'_>,
     ) -> Result<(), Refusal> {
         let parts = match content {
             Some(list) if list.starts_with('[') => {
-                parts::read(list, &format!("{path}.content"), self.told)?
+                parts::read(list, false, &path.member("content"), self.told)?
             }
             _ => Vec::new(),
         };
@@ -316,7 +310,7 @@ impl<'t> Translation<'t> {
         }
         let kept = result.char_indices().nth(LOOSE_RESULT).map_or(result.len(), |(end, _)| end);
         let cut = if kept < result.len() { "\n[the rest was cut off]" } else { "" };
-        let id: String = id.chars().take(100).collect();
+        let id: String = if id.is_empty() { "no id" } else { id }.chars().take(100).collect();
         let kept = result[..kept].trim_end();
         let said = format!("[The result of an earlier tool call ({id})]\n{kept}{cut}");
         let mut text = Vec::new();

@@ -1,6 +1,7 @@
 //! What a message is made of: text, images, files, refusals.
 
 use super::json::{self, Members, Object};
+use super::path::Path;
 use super::{Told, refuse};
 use crate::relay::sanitise::Refusal;
 
@@ -61,10 +62,12 @@ impl<'a> Part<'a> {
     }
 }
 
-/// The parts of a message's content, which is a string or a list. `path` is where it stands.
+/// The parts of a message's content, which is a string or a list. `path` is where it stands; what the model
+/// itself `said` is text only.
 pub(super) fn read<'a>(
     content: &'a str,
-    path: &str,
+    said: bool,
+    path: &Path<'_>,
     told: &mut Told,
 ) -> Result<Vec<Part<'a>>, Refusal> {
     if json::is_string(content) {
@@ -79,13 +82,26 @@ pub(super) fn read<'a>(
     };
     let mut read = Vec::with_capacity(parts.len());
     for (at, part) in parts.iter().enumerate() {
-        read.extend(one(part, &format!("{path}[{at}]"), told)?);
+        let path = path.at(at);
+        let part = one(part, &path, told)?;
+        if said && matches!(part, Some(Part::Image { .. } | Part::File { .. })) {
+            return Err(refuse(
+                path.member("type"),
+                "invalid_value",
+                "Of the assistant only text and refusals can be carried: send images and files as the user.",
+            ));
+        }
+        read.extend(part);
     }
     Ok(read)
 }
 
 /// Nothing for a part that only shows what the model thought: it could not take it back in this form.
-fn one<'a>(part: &Members<'a>, path: &str, told: &mut Told) -> Result<Option<Part<'a>>, Refusal> {
+fn one<'a>(
+    part: &Members<'a>,
+    path: &Path<'_>,
+    told: &mut Told,
+) -> Result<Option<Part<'a>>, Refusal> {
     let kind = part.get("type").and_then(json::text).unwrap_or_default();
     let (part_read, known) = match kind.as_ref() {
         // The words of the Responses API are met in chat requests often enough.
@@ -98,7 +114,7 @@ fn one<'a>(part: &Members<'a>, path: &str, told: &mut Told) -> Result<Option<Par
         "thinking" | "redacted_thinking" | "reasoning" => return Ok(None),
         "input_audio" => {
             return Err(refuse(
-                format!("{path}.type"),
+                path.member("type"),
                 "unsupported_value",
                 "Audio is not supported here: send text, images or files.",
             ));
@@ -106,7 +122,7 @@ fn one<'a>(part: &Members<'a>, path: &str, told: &mut Told) -> Result<Option<Par
         other => {
             let other: String = other.chars().take(40).collect();
             return Err(refuse(
-                format!("{path}.type"),
+                path.member("type"),
                 "invalid_value",
                 format!(
                     "A part of type `{other}` cannot be carried: send text, image_url or file."
@@ -122,41 +138,41 @@ fn one<'a>(part: &Members<'a>, path: &str, told: &mut Told) -> Result<Option<Par
     Ok(Some(part_read))
 }
 
-fn string<'a>(part: &Members<'a>, name: &str, path: &str) -> Result<&'a str, Refusal> {
+fn string<'a>(part: &Members<'a>, name: &str, path: &Path<'_>) -> Result<&'a str, Refusal> {
     part.get(name).filter(|text| json::is_string(text)).ok_or_else(|| {
         let code =
             if part.get(name).is_some() { "invalid_type" } else { "missing_required_parameter" };
-        refuse(format!("{path}.{name}"), code, format!("`{name}` must be given as a string."))
+        refuse(path.member(name), code, format!("`{name}` must be given as a string."))
     })
 }
 
 /// `{"image_url": {"url", "detail"}}`, or the URL itself, as the Responses API has it.
-fn image<'a>(part: &Members<'a>, path: &str) -> Result<Part<'a>, Refusal> {
+fn image<'a>(part: &Members<'a>, path: &Path<'_>) -> Result<Part<'a>, Refusal> {
     let given = part.get("image_url").unwrap_or_default();
     if json::is_string(given) {
         return Ok(Part::Image { url: given, detail: part.get("detail") });
     }
     let Some(given) = json::read::<Members<'a>>(given) else {
         return Err(refuse(
-            format!("{path}.image_url"),
+            path.member("image_url"),
             "missing_required_parameter",
             "An image is given as `image_url: {url}`: an address or a data URL.",
         ));
     };
-    let url = string(&given, "url", &format!("{path}.image_url"))?;
+    let url = string(&given, "url", &path.member("image_url"))?;
     Ok(Part::Image { url, detail: given.get("detail") })
 }
 
 /// `{"file": {"file_data", "filename"}}`, or both beside the type, as the Responses API has them.
-fn file<'a>(part: &Members<'a>, path: &str) -> Result<Part<'a>, Refusal> {
+fn file<'a>(part: &Members<'a>, path: &Path<'_>) -> Result<Part<'a>, Refusal> {
     let nested = part.get("file").and_then(json::read::<Members<'a>>);
     let (file, path) = match &nested {
-        Some(file) => (file, format!("{path}.file")),
-        None => (part, path.to_owned()),
+        Some(file) => (file, path.member("file")),
+        None => (part, *path),
     };
     if file.get("file_id").is_some() {
         return Err(refuse(
-            format!("{path}.file_id"),
+            path.member("file_id"),
             "unsupported_value",
             "Files kept by the API are not reachable with this login: send the file itself as `file_data`.",
         ));

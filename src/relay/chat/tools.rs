@@ -2,6 +2,7 @@
 
 use super::json::{self, List, Members, Object};
 use super::names::Names;
+use super::path::Path;
 use super::{Told, refuse};
 use crate::relay::sanitise::Refusal;
 
@@ -18,7 +19,8 @@ pub(super) fn put_tools(
     let tools = list(tools, "tools")?;
     out.push(b'[');
     for (at, raw) in tools.iter().enumerate() {
-        let path = format!("tools[{at}]");
+        let list = Path::of("tools");
+        let path = list.at(at);
         let Some(tool) = json::read::<Members<'_>>(raw.get()) else {
             return Err(refuse(path, "invalid_type", "A tool is an object."));
         };
@@ -33,7 +35,7 @@ pub(super) fn put_tools(
             }
             "" => {
                 return Err(refuse(
-                    format!("{path}.type"),
+                    path.member("type"),
                     "missing_required_parameter",
                     "Each tool needs a `type`.",
                 ));
@@ -63,7 +65,7 @@ pub(super) fn put_functions(
     for (at, function) in functions.iter().enumerate() {
         let function: Members<'_> = json::read(function.get()).unwrap_or_default();
         json::put_comma(out);
-        put_function(out, &function, &format!("functions[{at}]"), names, told)?;
+        put_function(out, &function, &Path::of("functions").at(at), names, told)?;
     }
     out.push(b']');
     Ok(functions.len())
@@ -81,11 +83,11 @@ fn inside<'a>(tool: &Members<'a>, kind: &str) -> Members<'a> {
 }
 
 /// A definition's name as it is to be sent.
-fn name(definition: &Members<'_>, path: &str, names: &mut Names) -> Result<String, Refusal> {
+fn name(definition: &Members<'_>, path: &Path<'_>, names: &mut Names) -> Result<String, Refusal> {
     let name = definition.get("name").and_then(json::text).filter(|name| !name.is_empty());
     let Some(name) = name else {
         return Err(refuse(
-            format!("{path}.name"),
+            path.member("name"),
             "missing_required_parameter",
             "The tool has no `name`.",
         ));
@@ -102,7 +104,7 @@ fn tell_of_others(definition: &Members<'_>, known: &[&str], told: &mut Told) {
 fn put_function(
     out: &mut Vec<u8>,
     function: &Members<'_>,
-    path: &str,
+    path: &Path<'_>,
     names: &mut Names,
     told: &mut Told,
 ) -> Result<(), Refusal> {
@@ -145,7 +147,7 @@ fn put_parameters(out: &mut Vec<u8>, parameters: Option<&str>) {
 fn put_custom(
     out: &mut Vec<u8>,
     custom: &Members<'_>,
-    path: &str,
+    path: &Path<'_>,
     names: &mut Names,
     told: &mut Told,
 ) -> Result<(), Refusal> {
@@ -194,7 +196,7 @@ pub(super) fn put_choice(
     };
     let kind = form.get("type").and_then(json::text).unwrap_or_default();
     match kind.as_ref() {
-        "function" | "custom" => put_named(out, &kind, &form, "tool_choice", names),
+        "function" | "custom" => put_named(out, &kind, &form, &Path::of("tool_choice"), names),
         "allowed_tools" => put_allowed(out, &inside(&form, "allowed_tools"), names),
         "" => Err(refuse(
             "tool_choice.type",
@@ -212,10 +214,10 @@ fn put_named(
     out: &mut Vec<u8>,
     kind: &str,
     form: &Members<'_>,
-    path: &str,
+    path: &Path<'_>,
     names: &mut Names,
 ) -> Result<(), Refusal> {
-    let name = name(&inside(form, kind), &format!("{path}.{kind}"), names)?;
+    let name = name(&inside(form, kind), &path.member(kind), names)?;
     let mut choice = Object::begin(out);
     choice.text("type", kind).text("name", &name);
     choice.end();
@@ -223,7 +225,7 @@ fn put_named(
 }
 
 fn put_allowed(out: &mut Vec<u8>, allowed: &Members<'_>, names: &mut Names) -> Result<(), Refusal> {
-    let path = "tool_choice.allowed_tools.tools";
+    let path = Path::of("tool_choice.allowed_tools.tools");
     let Some(List(tools)) = allowed.get("tools").and_then(json::read::<List<Members<'_>>>) else {
         return Err(refuse(path, "invalid_type", "The allowed tools are a list of objects."));
     };
@@ -236,7 +238,7 @@ fn put_allowed(out: &mut Vec<u8>, allowed: &Members<'_>, names: &mut Names) -> R
         json::put_comma(list);
         let kind = tool.get("type").and_then(json::text).unwrap_or_default();
         match kind.as_ref() {
-            "function" | "custom" => put_named(list, &kind, tool, &format!("{path}[{at}]"), names)?,
+            "function" | "custom" => put_named(list, &kind, tool, &path.at(at), names)?,
             _ => {
                 let mut other = Object::begin(list);
                 tool.iter().for_each(|(name, value)| other.foreign(name, value));
@@ -256,7 +258,7 @@ pub(super) fn put_legacy_choice(
     names: &mut Names,
 ) -> Result<(), Refusal> {
     match json::read::<Members<'_>>(choice) {
-        Some(form) => put_named(out, "function", &form, "function_call", names),
+        Some(form) => put_named(out, "function", &form, &Path::of("function_call"), names),
         None if [r#""auto""#, r#""none""#].contains(&choice) => {
             out.extend_from_slice(choice.as_bytes());
             Ok(())

@@ -21,9 +21,9 @@ pub(super) struct Event<'a> {
     #[serde(borrow)]
     output_index: Option<&'a RawValue>,
     #[serde(borrow)]
-    pub(super) summary_index: Option<&'a RawValue>,
+    summary_index: Option<&'a RawValue>,
     #[serde(borrow)]
-    pub(super) content_index: Option<&'a RawValue>,
+    content_index: Option<&'a RawValue>,
     #[serde(borrow)]
     pub(super) text: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -44,6 +44,11 @@ impl<'a> Event<'a> {
             index: answer::raw(self.output_index).and_then(|index| index.parse().ok()),
             id: answer::raw(self.item_id).and_then(json::inner),
         }
+    }
+
+    /// Which part of its item it is about, as far as it says.
+    pub(super) fn part(&self) -> Option<u64> {
+        answer::raw(self.summary_index.or(self.content_index)).and_then(|part| part.parse().ok())
     }
 
     pub(super) fn response(&self) -> Response<'a> {

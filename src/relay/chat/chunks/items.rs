@@ -18,21 +18,29 @@ pub(super) struct Which<'a> {
 pub(super) struct Told {
     index: Option<u64>,
     id: Option<String>,
-    text: bool,
-    refusal: bool,
-    /// The last part of its thoughts.
-    pub(super) thought: Option<u64>,
+    /// The last part of each kind of speech.
+    text: Option<u64>,
+    refusal: Option<u64>,
+    thought: Option<u64>,
     /// The place among the calls, and whether it is one of a custom tool.
     pub(super) call: Option<(usize, bool)>,
     pub(super) arguments: bool,
 }
 
 impl Told {
-    /// Whether any of this was told.
-    pub(super) fn saying(&mut self, speech: Speech) -> &mut bool {
+    /// Notes that this part is being told. Gives whether it, or one behind it, was before.
+    pub(super) fn tell(&mut self, speech: Speech, part: u64) -> bool {
+        let last = self.last(speech);
+        let before = last.is_some_and(|last| last >= part);
+        *last = (*last).max(Some(part));
+        before
+    }
+
+    fn last(&mut self, speech: Speech) -> &mut Option<u64> {
         match speech {
             Speech::Text => &mut self.text,
             Speech::Refusal => &mut self.refusal,
+            Speech::Thought => &mut self.thought,
         }
     }
 
@@ -54,6 +62,14 @@ impl Told {
 pub(super) struct Items(Vec<Told>);
 
 impl Items {
+    /// Whether this part, or one behind it, was told by an event that does not say of which item it is.
+    /// Whatever item comes whole may be that one.
+    pub(super) fn told_of_any(&mut self, speech: Speech, part: u64) -> bool {
+        let mut nameless =
+            self.0.iter_mut().filter(|told| told.index.is_none() && told.id.is_none());
+        nameless.any(|told| told.last(speech).is_some_and(|last| last >= part))
+    }
+
     /// An item and its place, new if it was not heard of before. Nothing past the bound.
     pub(super) fn of(&mut self, which: Which<'_>) -> Option<(usize, &mut Told)> {
         // Nearly always it is the last.
