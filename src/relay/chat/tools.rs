@@ -9,13 +9,13 @@ use crate::relay::sanitise::Refusal;
 /// What a function without parameters takes. The API refuses an object schema that has no `properties`.
 const NO_PARAMETERS: &str = r#"{"type":"object","properties":{}}"#;
 
-/// Writes the list of tools. Gives how many there are.
+/// Writes the list of tools.
 pub(super) fn put_tools(
     out: &mut Vec<u8>,
     tools: &str,
     names: &mut Names,
     told: &mut Told,
-) -> Result<usize, Refusal> {
+) -> Result<(), Refusal> {
     let tools = list(tools, "tools")?;
     out.push(b'[');
     for (at, raw) in tools.iter().enumerate() {
@@ -50,7 +50,7 @@ pub(super) fn put_tools(
         }
     }
     out.push(b']');
-    Ok(tools.len())
+    Ok(())
 }
 
 /// `functions`, from before there were tools.
@@ -59,7 +59,7 @@ pub(super) fn put_functions(
     functions: &str,
     names: &mut Names,
     told: &mut Told,
-) -> Result<usize, Refusal> {
+) -> Result<(), Refusal> {
     let functions = list(functions, "functions")?;
     out.push(b'[');
     for (at, function) in functions.iter().enumerate() {
@@ -68,7 +68,7 @@ pub(super) fn put_functions(
         put_function(out, &function, &Path::of("functions").at(at), names, told)?;
     }
     out.push(b']');
-    Ok(functions.len())
+    Ok(())
 }
 
 fn list<'a>(json: &'a str, name: &str) -> Result<Vec<&'a serde_json::value::RawValue>, Refusal> {
