@@ -38,7 +38,7 @@
 //! | [`vendor`] | what is asked of an issuer, and what do its answers mean | secret, clock, config |
 //! | [`login`] | what is true of each login; who may renew it, and when | secret, clock, config, vendor, store |
 //! | [`access`] | who is at the other end, and what did they do | clock, platform |
-//! | [`relay`] | what passes through to the API without the token leaving | clock, login, vendor |
+//! | [`relay`] | what passes through to the API without the token leaving | clock, config, login, vendor |
 //! | [`http`] | the HTTP dialect of the socket: refused with 501 so far | platform |
 //! | [`rpc`] | how bytes become calls, and calls become answers | secret, clock, platform, access, login, relay, http |
 //! | [`daemon`] | in which order everything begins and ends | clock, config, platform, telemetry, store, login, access, rpc |
