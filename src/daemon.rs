@@ -186,8 +186,13 @@ async fn run(
     tracing::info!(version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), %socket, "ready");
     service::ready("lending");
 
-    let configuration =
-        Configuration { path: config_path, logins: logins.clone(), relay: relay.clone(), http: http.clone(), logs };
+    let configuration = Configuration {
+        path: config_path,
+        logins: logins.clone(),
+        relay: relay.clone(),
+        http: http.clone(),
+        logs,
+    };
     if let Some(interval) = service::watchdog_interval() {
         tokio::spawn(feed_watchdog(logins.clone(), interval));
     }

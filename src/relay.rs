@@ -206,7 +206,7 @@ impl Relay {
                 codex,
                 models: &known.all,
                 learned: &learned,
-                needs_instructions: true,
+                needs_instructions: &|model| known.needs_instructions(model),
             },
         )?;
         if !codex {

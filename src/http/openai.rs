@@ -4,25 +4,28 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use axum::Router;
 use axum::body::Body;
 use axum::extract::{Extension, Path, Request, State};
 use axum::response::Response;
 use axum::routing::{get, post};
-use axum::Router;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body::Frame;
 
 use super::{Caller, Shared, body};
-use crate::login::directory::Named;
 use crate::login::LoginError;
+use crate::login::directory::Named;
+use crate::meter::Via;
 use crate::relay::forms::{self, Cut, Events};
 use crate::relay::models::Known;
-use crate::meter::Via;
 use crate::relay::{Ask, Carried, Failure, headers};
 
 /// Names what was dropped of a request, so that nobody believes a limit to hold that was never sent.
 const DROPPED: &str = "x-valetkey-dropped";
+
+/// The longest such list: many clients take no larger heads than 8 KiB in all.
+const MAX_LIST_BYTES: usize = 2048;
 
 /// The routes.
 pub(super) fn routes() -> Router<Arc<Shared>> {
@@ -102,9 +105,7 @@ async fn known(shared: &Shared, caller: &Caller) -> Result<Arc<Known>, Failure> 
 
 async fn answered(carried: Carried, codex: bool) -> Response {
     let mut back = carried.headers.clone();
-    if !carried.dropped.is_empty()
-        && let Ok(dropped) = HeaderValue::try_from(carried.dropped.join(", "))
-    {
+    if let Some(dropped) = listed(&carried.dropped) {
         back.insert(DROPPED, dropped);
     }
     let mut response = if carried.stream {
@@ -119,6 +120,23 @@ async fn answered(carried: Carried, codex: bool) -> Response {
     };
     response.headers_mut().extend(back);
     response
+}
+
+/// Names as a header's value. They are the client's own, and what no header can hold is told as `?`.
+fn listed(names: &[String]) -> Option<HeaderValue> {
+    if names.is_empty() {
+        return None;
+    }
+    let fit = |c: char| if c.is_ascii_graphic() && c != ',' { c } else { '?' };
+    let mut list = String::new();
+    for name in names {
+        if list.len() + name.len() > MAX_LIST_BYTES {
+            break;
+        }
+        list.push_str(if list.is_empty() { "" } else { ", " });
+        list.extend(name.chars().map(fit));
+    }
+    HeaderValue::try_from(list).ok()
 }
 
 fn refused(failure: &Failure, codex: bool) -> Response {

@@ -35,7 +35,7 @@ const MAX_PAUSE: Duration = Duration::from_secs(3600);
 
 /// What an answer other than 200 means.
 #[must_use]
-pub fn refused(status: u16, headers: &HeaderMap, body: &[u8], now: Timestamp) -> Failure {
+pub(super) fn refused(status: u16, headers: &HeaderMap, body: &[u8], now: Timestamp) -> Failure {
     let parsed: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
     let error = if parsed["error"].is_object() { &parsed["error"] } else { &parsed };
     let text = |name: &str| error[name].as_str().filter(|text| !text.is_empty()).map(str::to_owned);
@@ -66,7 +66,7 @@ pub fn refused(status: u16, headers: &HeaderMap, body: &[u8], now: Timestamp) ->
 
 /// What a failure told inside a stream means, where nothing of the stream was passed on.
 #[must_use]
-pub fn failed(failed: &Failed) -> Failure {
+pub(super) fn failed(failed: &Failed) -> Failure {
     let parsed: Value = serde_json::from_str(&failed.raw).unwrap_or(Value::Null);
     let error = [&parsed["response"]["error"], &parsed["error"], &parsed]
         .into_iter()
@@ -96,7 +96,7 @@ pub fn failed(failed: &Failed) -> Failure {
 
 /// Whether the very same request may well succeed in a moment, nothing of an answer having been passed on.
 #[must_use]
-pub fn passes(failure: &Failure) -> bool {
+pub(super) fn passes(failure: &Failure) -> bool {
     match failure {
         Failure::Unreachable(_) | Failure::Broken(_) => true,
         Failure::Api(error) => matches!(error.status, 502..=504),
@@ -107,7 +107,7 @@ pub fn passes(failure: &Failure) -> bool {
 /// Whether a failure told inside a stream is about the moment or the subscription, not the request:
 /// then a real status says it better than an event.
 #[must_use]
-pub fn is_for_the_status(failed: &Failed) -> bool {
+pub(super) fn is_for_the_status(failed: &Failed) -> bool {
     let (kind, code) = (failed.kind.as_deref(), failed.code.as_deref());
     is_overload(code, kind) || is_limit(kind, code)
 }

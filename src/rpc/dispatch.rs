@@ -95,11 +95,7 @@ pub struct Surface {
 impl Surface {
     /// A surface of these parts. `reload` reaches whoever owns the configuration; `stop` ends the daemon.
     #[must_use]
-    pub fn new(
-        parts: Parts,
-        reload: mpsc::Sender<ReloadRequest>,
-        stop: CancellationToken,
-    ) -> Self {
+    pub fn new(parts: Parts, reload: mpsc::Sender<ReloadRequest>, stop: CancellationToken) -> Self {
         let Parts { logins, keys, audit, clock, relay, about } = parts;
         Self {
             meter: logins.meter().clone(),

@@ -48,7 +48,7 @@ fn shape_a_request_of(bencher: Bencher, bytes: usize) {
         codex: false,
         models: &models,
         learned: &[],
-        needs_instructions: true,
+        needs_instructions: &|_| true,
     };
     bencher
         .counter(BytesCount::of_slice(&request))
