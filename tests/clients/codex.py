@@ -131,6 +131,13 @@ def relayed(cli, sandbox):
     check(all(name in headers for name in wanted), "... with the headers by which it knows the session", headers)
 
 
+def named(room):
+    """Who was here, as the trail tells it."""
+    entries = json.loads(room.said("rpc", "audit.tail", '{"limit": 100}'))["entries"]
+    names = [entry["client"].get("name") for entry in entries if entry["method"] == "responses.create"]
+    check("codex" in names, "the trail names the CLI's completions", entries[-5:])
+
+
 def revoked_in_the_middle(cli, sandbox):
     sandbox.settings(event_delay_ms=EVENT_DELAY_MS)
     before = sandbox.stats()
@@ -176,6 +183,7 @@ def play(room):
         borrowed(cli, sandbox)
         cli.point_at(room.base_url, "lease", "--client", "codex")
         relayed(cli, sandbox)
+        named(room)
         revoked_in_the_middle(cli, sandbox)
         four_at_once(cli, sandbox)
         check(not list(cli.home.glob("auth*")), "the CLI holds no credential of its own")

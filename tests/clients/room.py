@@ -218,6 +218,8 @@ def served(room):
         with running("daemon", [room.binary, "serve"], room) as daemon:
             until("the daemon answers", lambda: room.valetkey("rpc", "ping").returncode == 0, daemon)
             room.sign_in()
+            kept = [file for file in (room.path / "data").rglob("*") if file.is_file()]
+            check(any(TOKEN.search(file.read_bytes()) for file in kept), "a token would be known where one stood")
             yield sandbox
 
 
