@@ -51,6 +51,9 @@ enum Form {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Over {
     Well,
+    /// What was told last is to be sent before the connection breaks off, and who writes it does so
+    /// while there is nothing more to be had.
+    Sending,
     Cut,
 }
 
@@ -77,6 +80,11 @@ impl Events {
         loop {
             match self.over {
                 Some(Over::Well) => return Poll::Ready(None),
+                Some(Over::Sending) => {
+                    self.over = Some(Over::Cut);
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
                 Some(Over::Cut) => {
                     self.over = Some(Over::Well);
                     return Poll::Ready(Some(Err(Cut)));
@@ -130,7 +138,7 @@ impl Events {
         let mut object = failure.error_object();
         match &self.form {
             Form::Responses => {
-                self.over = Some(Over::Cut);
+                self.over = Some(Over::Sending);
                 if self.between {
                     // OpenAI's libraries raise what they find in `error`; the API's reference has the
                     // members one level up.

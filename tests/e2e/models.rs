@@ -61,7 +61,8 @@ fn a_broken_file_costs_one_question() {
     let again = daemon.ok("models", json!({}));
     assert_eq!((&again["source"], &again["models"]), (&json!("upstream"), &first["models"]));
     let kept: Value = serde_json::from_slice(&std::fs::read(file(&daemon)).unwrap()).unwrap();
-    assert_eq!(kept["models"].as_array().unwrap().len(), ids(&first).len(), "it is whole again");
+    let whole = kept["models"].as_array().unwrap().len() >= ids(&first).len();
+    assert!(whole, "hidden ones are kept, too: {kept}");
 }
 
 #[test]

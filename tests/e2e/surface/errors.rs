@@ -101,7 +101,7 @@ fn wrong_types_missing_members_and_impossible_names_are_refused() {
 fn methods_of_later_versions_and_of_nobody_are_not_found() {
     let sandbox = Sandbox::start();
     let daemon = Daemon::of(&sandbox);
-    for method in ["responses.create", "", "Status", "rpc.discover"] {
+    for method in ["responses.delete", "", "Status", "rpc.discover"] {
         let error = daemon.err(method, json!({}));
         is_error(&error, -32601, "method_not_found");
         assert!(error["message"].as_str().unwrap().contains(method));
