@@ -21,6 +21,7 @@ use crate::login::Logins;
 use crate::platform::harden::{self, Unfit};
 use crate::platform::ipc::Listener;
 use crate::platform::paths::Paths;
+use crate::platform::process;
 use crate::platform::service;
 use crate::platform::signals::{Signal, Signals};
 use crate::relay::{self, Relay};
@@ -100,6 +101,7 @@ impl ServeError {
 /// [`ServeError`].
 pub fn serve(options: ServeOptions) -> Result<(), ServeError> {
     harden::protect()?;
+    process::allow_many_files();
     let begin = |what| move |source| ServeError::Begin { what, source };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

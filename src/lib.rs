@@ -77,9 +77,11 @@
 //! | tokio, tokio-util | one thread that waits for everything | a second thread: more memory, nothing gained |
 //! | serde, serde_json | messages and files; raw values pass through unparsed | – |
 //! | interprocess | Unix sockets and named pipes behind one type, with peer credentials | two sets of `cfg` |
-//! | reqwest (rustls, platform roots) | issuer and API | native-tls: a second TLS stack to link |
+//! | reqwest (rustls, platform roots) | the issuer, and questions to the API | native-tls: a second TLS stack to link |
+//! | http, bytes, httparse | what the carrier of completions reads and hands on (all below reqwest) | hyper's client: a task, a channel and a wake-up for each event |
+//! | rustls, tokio-rustls, rustls-platform-verifier | its TLS, as reqwest has it | – |
 //! | axum | the callback page, the sandbox and the HTTP dialect's routes | tiny_http, warp |
-//! | hyper, hyper-util | HTTP on streams that we accepted ourselves (both already below axum) | axum's own listener, which takes no stream that was begun |
+//! | hyper, hyper-util | HTTP on streams that we accepted ourselves; the way through a proxy (both already below axum) | axum's own listener, which takes no stream that was begun |
 //! | flate2, ruzstd | request bodies that come packed | zstd: C to compile for one direction |
 //! | prometheus-client | the counters' text | metrics: a global recorder |
 //! | http-body, httpdate | the sandbox's cut-off bodies; `Date` and `Retry-After` (both already below axum) | own parsers |
@@ -102,7 +104,8 @@
 //! | widestring (Windows) | the pipe's security descriptor (already below interprocess) | – |
 //!
 //! Made here on purpose: the JSON-RPC layer (a few hundred lines: lines, out-of-order answers, cancelling,
-//! raw bodies; jsonrpsee has other transports and its own ids), the OAuth dialect (OpenAI's device flow and
+//! raw bodies; jsonrpsee has other transports and its own ids), the carrier of completions (reads as much as
+//! has arrived and no more; everything below its framing is a library's), the OAuth dialect (OpenAI's device flow and
 //! refresh follow no RFC), the back-off (a state of the owner, not a decorator).
 
 pub mod access;

@@ -11,9 +11,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// kind made of somebody's input can never fill the memory.
 const MOST_KINDS: usize = 64;
 
-/// Windows of limits remembered: a few for each of a few accounts.
-const MOST_WINDOWS: usize = 256;
-
 /// How a completion is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Via {
@@ -89,17 +86,6 @@ impl Outcome {
     }
 }
 
-/// A window of a subscription's limit.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct LimitWindow {
-    /// The vendor.
-    pub vendor: String,
-    /// The account.
-    pub account: String,
-    /// `primary`, `secondary`, or a limit's own name.
-    pub window: String,
-}
-
 /// The counters. Cheap to clone; clones count together.
 #[derive(Clone, Debug, Default)]
 pub struct Meter(Arc<Counts>);
@@ -112,11 +98,10 @@ struct Counts {
     streams_open: AtomicU64,
     bytes: AtomicU64,
     errors: Mutex<BTreeMap<String, u64>>,
-    limits: Mutex<BTreeMap<LimitWindow, f64>>,
 }
 
 /// All counters at one moment.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reading {
     /// Tokens lent.
     pub lends: u64,
@@ -130,8 +115,6 @@ pub struct Reading {
     pub bytes: u64,
     /// Failed calls and completions, by kind.
     pub errors: BTreeMap<String, u64>,
-    /// How much of each window is used, in percent.
-    pub limits: BTreeMap<LimitWindow, f64>,
 }
 
 impl Meter {
@@ -169,14 +152,6 @@ impl Meter {
         }
     }
 
-    /// A window of a limit was seen to be used to so many percent.
-    pub fn limit(&self, window: LimitWindow, used_percent: f64) {
-        let mut limits = locked(&self.0.limits);
-        if limits.len() < MOST_WINDOWS || limits.contains_key(&window) {
-            limits.insert(window, used_percent);
-        }
-    }
-
     /// Every counter as it stands.
     #[must_use]
     pub fn read(&self) -> Reading {
@@ -189,7 +164,6 @@ impl Meter {
             streams_open: value(&counts.streams_open),
             bytes: value(&counts.bytes),
             errors: locked(&counts.errors).clone(),
-            limits: locked(&counts.limits).clone(),
         }
     }
 }
@@ -240,15 +214,9 @@ mod tests {
         let meter = Meter::default();
         for number in 0..1000 {
             meter.error(&format!("kind {number}"));
-            let window = LimitWindow {
-                vendor: "openai".into(),
-                account: "default".into(),
-                window: number.to_string(),
-            };
-            meter.limit(window, 1.0);
         }
         let read = meter.read();
         assert_eq!(read.errors["other"], 1000 - MOST_KINDS as u64);
-        assert_eq!((read.errors.len(), read.limits.len()), (MOST_KINDS + 1, MOST_WINDOWS));
+        assert_eq!(read.errors.len(), MOST_KINDS + 1);
     }
 }

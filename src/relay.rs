@@ -199,7 +199,7 @@ impl Relay {
         let codex = headers::is_codex(&ask.headers);
         let learned = inner.learned(&ask.named.vendor);
         let body = chat.as_ref().map_or(ask.body.as_ref(), |asked| asked.body.as_slice());
-        let shaped = sanitise::shape(
+        let mut shaped = sanitise::shape(
             body,
             &Terms {
                 system: settings.system,
@@ -211,6 +211,11 @@ impl Relay {
         )?;
         if !codex {
             check_model(&shaped.model, &known)?;
+        }
+        if let Some(name) = shaped.conversation.take() {
+            let member = format!("\"prompt_cache_key\":\"{name}\",");
+            // Behind the opening brace of an object that is never empty.
+            shaped.body.splice(1..1, member.into_bytes());
         }
         let route = inner
             .routing

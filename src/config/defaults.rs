@@ -55,7 +55,8 @@ impl Default for Relay {
             // A model may think for minutes before its first word.
             first_byte_timeout: Duration::from_secs(300),
             idle_timeout: Duration::from_secs(300),
-            max_streams: 256,
+            // As many as clients: one that waits costs some 30 KiB.
+            max_streams: 1024,
             system: SystemPrompt::Instructions,
         }
     }

@@ -16,8 +16,10 @@ use prometheus_client::registry::Registry;
 
 use super::{Shared, error};
 use crate::clock::Timestamp;
+use crate::login::directory::Named;
 use crate::login::state::Status;
 use crate::meter::{Outcome, Reading, Via};
+use crate::relay::usage::Usage;
 
 /// What every name begins with.
 const PREFIX: &str = "valetkey";
@@ -29,6 +31,7 @@ const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset
 pub(super) async fn show(State(shared): State<Arc<Shared>>) -> Response {
     let scrape = Scrape {
         reading: shared.meter.read(),
+        limits: shared.relay.uses().snapshot(),
         logins: shared.logins.all().iter().map(|login| login.status()).collect(),
         now: shared.clock.now(),
         started_at: shared.dispatcher.0.about().started_at,
@@ -46,6 +49,7 @@ pub(super) async fn show(State(shared): State<Arc<Shared>>) -> Response {
 #[derive(Debug)]
 struct Scrape {
     reading: Reading,
+    limits: Vec<(Named, Usage)>,
     logins: Vec<Status>,
     now: Timestamp,
     started_at: Timestamp,
@@ -103,13 +107,15 @@ impl Collector for Scrape {
         let errors: Vec<_> =
             read.errors.iter().map(|(kind, count)| ([("kind", kind.as_str())], *count)).collect();
         out.counters("errors", "Failed calls and completions by kind", &errors)?;
-        let limits: Vec<_> = read
+        let windows = self
             .limits
             .iter()
-            .map(|(of, used)| {
+            .flat_map(|(of, usage)| usage.windows.iter().map(move |window| (of, window)));
+        let limits: Vec<_> = windows
+            .map(|(of, window)| {
                 let labels =
-                    [("vendor", &*of.vendor), ("account", &*of.account), ("window", &*of.window)];
-                (labels, (100.0 - used).max(0.0))
+                    [("vendor", &*of.vendor), ("account", &*of.account), ("window", &*window.name)];
+                (labels, (100.0 - window.used_percent).max(0.0))
             })
             .collect();
         out.gauges("limit_left_percent", "What is left of a subscription's window", &limits)?;
@@ -177,7 +183,8 @@ impl Out<'_> {
 mod tests {
     use super::*;
     use crate::login::state::State as LoginState;
-    use crate::meter::{LimitWindow, Meter};
+    use crate::meter::Meter;
+    use crate::relay::usage::Window;
 
     #[test]
     fn the_text_is_what_it_was_agreed_to_be() {
@@ -187,13 +194,14 @@ mod tests {
         let _open = meter.stream_opened(Via::HttpChat);
         meter.bytes(1234);
         meter.error("usage_limit");
-        let of = |window: &str| LimitWindow {
-            vendor: "openai".into(),
-            account: "default".into(),
-            window: window.into(),
+        let window = |(name, used_percent): (&str, f64)| Window {
+            name: name.into(),
+            used_percent,
+            window_minutes: None,
+            resets_at: None,
         };
-        meter.limit(of("primary"), 25.5);
-        meter.limit(of("weird \"name\"\n"), 150.0);
+        let windows = [("primary", 25.5), ("weird \"name\"\n", 150.0)].map(window).to_vec();
+        let default = Named { vendor: "openai".into(), account: "default".into() };
         let held = Status {
             connected: true,
             state: LoginState::Active,
@@ -202,6 +210,7 @@ mod tests {
         };
         let scrape = Scrape {
             reading: meter.read(),
+            limits: vec![(default, Usage { windows, ..Usage::default() })],
             logins: vec![held, Status::signed_out("openai", "work")],
             now: Timestamp(10_000),
             started_at: Timestamp(1_000),

@@ -6,6 +6,8 @@
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
+use super::routing::OVERRIDE_HEADER;
+
 /// Travel by name.
 const THERE: [&str; 10] = [
     "conversation_id",
@@ -80,7 +82,7 @@ pub fn there(
         }
     }
     if let Some(routing) = routing.and_then(|routing| HeaderValue::from_str(routing).ok()) {
-        headers.insert("x-openai-account-routing-override", routing);
+        headers.insert(OVERRIDE_HEADER, routing);
     }
     headers.insert(header::ACCEPT, HeaderValue::from_static("text/event-stream"));
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -5,6 +5,7 @@
 //! out and named to the client, what would mean something else without it is refused with a sentence.
 //! What the Codex CLI itself sends is right as it is, and passes byte for byte.
 
+mod conversation;
 mod input;
 mod model;
 pub(super) mod object;
@@ -63,6 +64,8 @@ pub struct Shaped {
     pub model: String,
     /// What was left out, by the names that the client used.
     pub dropped: Vec<String>,
+    /// A name for the conversation, where the client gave it none.
+    pub conversation: Option<String>,
 }
 
 /// Shapes a request to the Responses API.
@@ -92,6 +95,11 @@ pub fn shape(body: &[u8], terms: &Terms<'_>) -> Result<Shaped, Refusal> {
         changes.prompts(terms.system, (terms.needs_instructions)(&model))?;
     }
     changes.learned(terms.learned);
+    let nameless = !terms.codex && changes.get("prompt_cache_key").is_none();
+    let conversation = nameless.then(|| {
+        let input = changes.get("input").unwrap_or_default();
+        conversation::name(changes.get("instructions"), input)
+    });
     let Changes { made, dropped, .. } = changes;
     // Even an object written anew as it was is not byte for byte what came.
     let shaped = if made.is_empty() {
@@ -100,7 +108,7 @@ pub fn shape(body: &[u8], terms: &Terms<'_>) -> Result<Shaped, Refusal> {
         let made: Vec<_> = made.iter().map(|(name, value)| (&**name, value.as_deref())).collect();
         request.with(&made).into_bytes()
     };
-    Ok(Shaped { body: shaped, stream, model: model.into_owned(), dropped })
+    Ok(Shaped { body: shaped, stream, model: model.into_owned(), dropped, conversation })
 }
 
 fn read(body: &[u8]) -> Result<Object<'_>, Refusal> {

@@ -31,7 +31,8 @@ fn what_the_backend_refuses_is_dropped_and_named() {
         assert!(dropped.contains(&name.as_str()), "{name} was dropped in silence: {dropped:?}");
     }
     assert_eq!(relay.sandbox.asked(), 1, "nothing had to be tried");
-    let mut answer = relay.ask(CHAT, &chat(json!({"max_tokens": 9, "seed": 1, "presence_penalty": 1})));
+    let mut answer =
+        relay.ask(CHAT, &chat(json!({"max_tokens": 9, "seed": 1, "presence_penalty": 1})));
     answer.has_status(200);
     let dropped = answer.header("x-valetkey-dropped").unwrap().to_owned();
     assert!(
