@@ -143,6 +143,7 @@ fn refused(failure: &Failure, codex: bool) -> Response {
     let status = StatusCode::from_u16(failure.status(codex)).unwrap_or(StatusCode::BAD_GATEWAY);
     let mut response = with_body(status, "application/json", failure.body().into());
     let headers = response.headers_mut();
+    headers.extend(failure.headers().cloned().unwrap_or_default());
     if let Some(secs) = failure.retry_after_secs(codex) {
         headers.insert(header::RETRY_AFTER, secs.into());
     }

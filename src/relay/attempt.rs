@@ -6,13 +6,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 
-use super::failure::Failure;
+use super::failure::{Failure, PAUSE};
 use super::flow::Flow;
 use super::passing::{End, Failed};
 use super::routing::Route;
 use super::{Ask, Inner, headers, sanitise, verdict};
 use crate::config;
-use crate::login::{Lent, Login};
+use crate::login::state::State;
+use crate::login::{Lent, Login, LoginError};
 use crate::secret::random_unit;
 use crate::vendor::carrier::{Request, Response};
 use crate::vendor::{OpenAi, wire};
@@ -77,6 +78,7 @@ impl Attempt<'_> {
                     lent = next;
                     continue;
                 }
+                self.still_renewing()?;
             }
             if heals < MOST_HEALS
                 && is_status(&failure, 400)
@@ -96,6 +98,18 @@ impl Attempt<'_> {
             tries += 1;
             // The token may have been renewed while we waited.
             lent = self.login.lend(MIN_TTL).await?;
+        }
+    }
+
+    /// Where the token that was refused could not be renewed just now, signing in again is not what helps.
+    fn still_renewing(&self) -> Result<(), Failure> {
+        let status = self.login.status();
+        match (status.state, status.last_error) {
+            (State::Degraded, Some(problem)) => Err(Failure::Login(LoginError::Unreachable {
+                message: problem.message,
+                retry_after: PAUSE,
+            })),
+            _ => Ok(()),
         }
     }
 
@@ -120,6 +134,7 @@ impl Attempt<'_> {
             let read = tokio::time::timeout(self.settings.idle_timeout, reading).await;
             // A refusal without its words is still a refusal.
             let body = read.ok().and_then(Result::ok).unwrap_or_default();
+            self.inner.uses.observe_headers(&self.ask.named, &headers, self.inner.clock.now());
             let failure =
                 verdict::refused(status.as_u16(), &headers, &body, self.inner.clock.now());
             return Err(Setback { failure, body });

@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::HeaderMap;
 use serde_json::{Value, json};
 
 use super::sanitise::Refusal;
@@ -45,6 +46,8 @@ pub enum Failure {
         plan: Option<String>,
         /// The API's own body, untouched: clients read the end of the limit from it.
         body: Bytes,
+        /// The headers that come back with it.
+        headers: HeaderMap,
     },
     /// The API said no.
     #[error("{}", .0.message)]
@@ -87,6 +90,8 @@ pub struct ApiError {
     pub retry_after: Option<Duration>,
     /// The body as it came, redacted and cut.
     pub body: String,
+    /// The headers that come back with it.
+    pub headers: HeaderMap,
 }
 
 impl From<ApiError> for Failure {
@@ -139,6 +144,16 @@ impl Failure {
     #[must_use]
     pub fn is_final(&self) -> bool {
         matches!(self, Self::UsageLimit { .. } | Self::Login(LoginError::LoginRequired { .. }))
+    }
+
+    /// The API's own headers that a client may read more from: limits and ids.
+    #[must_use]
+    pub fn headers(&self) -> Option<&HeaderMap> {
+        match self {
+            Self::UsageLimit { headers, .. } => Some(headers),
+            Self::Api(error) => Some(&error.headers),
+            _ => None,
+        }
     }
 
     /// A word for counters and the audit trail, as JSON-RPC names the kinds.
@@ -259,6 +274,7 @@ mod tests {
             resets_at: None,
             plan: None,
             body: body.clone(),
+            headers: HeaderMap::new(),
         };
         assert_eq!((failure.status(false), failure.body()), (429, body));
         assert!(failure.is_final());

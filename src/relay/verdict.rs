@@ -11,6 +11,7 @@ use http::{HeaderMap, header};
 use serde_json::Value;
 
 use super::failure::{ApiError, Failure};
+use super::headers;
 use super::passing::Failed;
 use crate::clock::Timestamp;
 use crate::vendor::redact::redact;
@@ -45,7 +46,7 @@ pub(super) fn refused(status: u16, headers: &HeaderMap, body: &[u8], now: Timest
         .or_else(|| parsed["error"].as_str().map(str::to_owned));
     let message = said.map_or_else(|| unexplained(status, body), |said| redact(said.as_bytes()));
     if is_limit(kind.as_deref(), code.as_deref()) {
-        return limit(error, message, body);
+        return limit(error, message, body, headers::back(headers));
     }
     let status = match (kind.as_deref(), code.as_deref()) {
         _ if status < 400 => 502,
@@ -60,6 +61,7 @@ pub(super) fn refused(status: u16, headers: &HeaderMap, body: &[u8], now: Timest
         message,
         retry_after: retry_after(headers, now),
         body: redact(body),
+        headers: headers::back(headers),
     }
     .into()
 }
@@ -75,7 +77,7 @@ pub(super) fn failed(failed: &Failed) -> Failure {
     let (kind, code) = (failed.kind.as_deref(), failed.code.as_deref());
     if is_limit(kind, code) {
         let body = serde_json::json!({ "error": error }).to_string();
-        return limit(error, failed.message.clone(), body.as_bytes());
+        return limit(error, failed.message.clone(), body.as_bytes(), HeaderMap::new());
     }
     ApiError {
         status: match code.or(kind) {
@@ -90,6 +92,7 @@ pub(super) fn failed(failed: &Failed) -> Failure {
         message: redact(failed.message.as_bytes()),
         retry_after: try_again_in(&failed.message),
         body: redact(failed.raw.as_bytes()),
+        headers: HeaderMap::new(),
     }
     .into()
 }
@@ -120,13 +123,14 @@ fn is_limit(kind: Option<&str>, code: Option<&str>) -> bool {
     [code, kind].into_iter().flatten().any(|word| LIMITS.contains(&word))
 }
 
-fn limit(error: &Value, message: String, body: &[u8]) -> Failure {
+fn limit(error: &Value, message: String, body: &[u8], headers: HeaderMap) -> Failure {
     let resets_at = error["resets_at"].as_u64().filter(|secs| *secs < u64::MAX / 1000);
     Failure::UsageLimit {
         message,
         resets_at: resets_at.map(Timestamp::from_secs),
         plan: error["plan_type"].as_str().map(str::to_owned),
         body: body.to_vec().into(),
+        headers,
     }
 }
 
