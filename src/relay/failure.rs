@@ -36,19 +36,8 @@ pub enum Failure {
         models: Vec<String>,
     },
     /// The subscription's limit is reached: nothing to retry before it ends.
-    #[error("{message}")]
-    UsageLimit {
-        /// The API's words.
-        message: String,
-        /// When it ends.
-        resets_at: Option<Timestamp>,
-        /// The plan.
-        plan: Option<String>,
-        /// The API's own body, untouched: clients read the end of the limit from it.
-        body: Bytes,
-        /// The headers that come back with it.
-        headers: HeaderMap,
-    },
+    #[error("{}", .0.message)]
+    UsageLimit(Box<UsageLimit>),
     /// The API said no.
     #[error("{}", .0.message)]
     Api(Box<ApiError>),
@@ -70,6 +59,21 @@ pub enum Failure {
     /// Where this account's requests must go cannot be told.
     #[error("{0}")]
     Routing(String),
+}
+
+/// A spent subscription, as the API tells it.
+#[derive(Clone, Debug)]
+pub struct UsageLimit {
+    /// The API's words.
+    pub message: String,
+    /// When it ends.
+    pub resets_at: Option<Timestamp>,
+    /// The plan.
+    pub plan: Option<String>,
+    /// The API's own body, untouched: clients read the end of the limit from it.
+    pub body: Bytes,
+    /// The headers that come back with it.
+    pub headers: HeaderMap,
 }
 
 /// What the API said, as far as it could be understood.
@@ -118,7 +122,7 @@ impl Failure {
             Self::Login(error) => login_status(error),
             Self::Refused(_) => 400,
             Self::UnknownModel { .. } => 404,
-            Self::UsageLimit { .. } => 429,
+            Self::UsageLimit(_) => 429,
             Self::Api(error) => error.status,
             Self::Overloaded(_) => 503,
             Self::Timeout { .. } => 504,
@@ -143,14 +147,14 @@ impl Failure {
     /// `x-should-retry`.
     #[must_use]
     pub fn is_final(&self) -> bool {
-        matches!(self, Self::UsageLimit { .. } | Self::Login(LoginError::LoginRequired { .. }))
+        matches!(self, Self::UsageLimit(_) | Self::Login(LoginError::LoginRequired { .. }))
     }
 
     /// The API's own headers that a client may read more from: limits and ids.
     #[must_use]
     pub fn headers(&self) -> Option<&HeaderMap> {
         match self {
-            Self::UsageLimit { headers, .. } => Some(headers),
+            Self::UsageLimit(limit) => Some(&limit.headers),
             Self::Api(error) => Some(&error.headers),
             _ => None,
         }
@@ -171,7 +175,7 @@ impl Failure {
             },
             Self::Refused(_) => "invalid_params",
             Self::UnknownModel { .. } => "unsupported_model",
-            Self::UsageLimit { .. } => "usage_limit",
+            Self::UsageLimit(_) => "usage_limit",
             Self::Overloaded(_) => "overloaded",
             Self::Timeout { .. } => "timeout",
             Self::Api(_) | Self::Unreachable(_) | Self::Broken(_) | Self::Routing(_) => {
@@ -185,7 +189,7 @@ impl Failure {
     #[must_use]
     pub fn body(&self) -> Bytes {
         match self {
-            Self::UsageLimit { body, .. } => body.clone(),
+            Self::UsageLimit(limit) => limit.body.clone(),
             _ => self.error_object().to_string().into(),
         }
     }
@@ -205,7 +209,7 @@ impl Failure {
             Self::UnknownModel { .. } => {
                 ("invalid_request_error", "model_not_found".into(), "model".into())
             }
-            Self::UsageLimit { .. } => {
+            Self::UsageLimit(_) => {
                 ("usage_limit_reached", "usage_limit_reached".into(), Value::Null)
             }
             Self::Api(error) => {
@@ -269,13 +273,13 @@ mod tests {
     #[test]
     fn a_usage_limit_keeps_its_body_and_is_final() {
         let body = Bytes::from_static(br#"{"error":{"type":"usage_limit_reached","resets_at":7}}"#);
-        let failure = Failure::UsageLimit {
+        let failure = Failure::UsageLimit(Box::new(UsageLimit {
             message: "The usage limit has been reached".into(),
             resets_at: None,
             plan: None,
             body: body.clone(),
             headers: HeaderMap::new(),
-        };
+        }));
         assert_eq!((failure.status(false), failure.body()), (429, body));
         assert!(failure.is_final());
     }

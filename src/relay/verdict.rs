@@ -10,7 +10,7 @@ use std::time::Duration;
 use http::{HeaderMap, header};
 use serde_json::Value;
 
-use super::failure::{ApiError, Failure};
+use super::failure::{ApiError, Failure, UsageLimit};
 use super::headers;
 use super::passing::Failed;
 use crate::clock::Timestamp;
@@ -125,13 +125,13 @@ fn is_limit(kind: Option<&str>, code: Option<&str>) -> bool {
 
 fn limit(error: &Value, message: String, body: &[u8], headers: HeaderMap) -> Failure {
     let resets_at = error["resets_at"].as_u64().filter(|secs| *secs < u64::MAX / 1000);
-    Failure::UsageLimit {
+    Failure::UsageLimit(Box::new(UsageLimit {
         message,
         resets_at: resets_at.map(Timestamp::from_secs),
         plan: error["plan_type"].as_str().map(str::to_owned),
         body: body.to_vec().into(),
         headers,
-    }
+    }))
 }
 
 /// `detail` is a sentence, or a list of complaints in the manner of FastAPI.
@@ -207,9 +207,10 @@ mod tests {
         let body = br#"{"error":{"type":"usage_limit_reached","message":"The usage limit has been reached","plan_type":"plus","resets_at":1777936568}}"#;
         for status in [429, 404] {
             match refused(status, &HeaderMap::new(), body, NOW) {
-                Failure::UsageLimit { resets_at, plan, body: kept, .. } => {
-                    assert_eq!(resets_at, Some(Timestamp::from_secs(1_777_936_568)));
-                    assert_eq!((plan.as_deref(), kept.as_ref()), (Some("plus"), body.as_slice()));
+                Failure::UsageLimit(limit) => {
+                    assert_eq!(limit.resets_at, Some(Timestamp::from_secs(1_777_936_568)));
+                    assert_eq!(limit.plan.as_deref(), Some("plus"));
+                    assert_eq!(limit.body.as_ref(), body.as_slice());
                 }
                 other => panic!("{other:?}"),
             }

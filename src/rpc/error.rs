@@ -161,13 +161,13 @@ impl From<Failure> for RpcError {
             Failure::UnknownModel { models, .. } => {
                 Self::new(Kind::UnsupportedModel, message).with("models", models)
             }
-            Failure::UsageLimit { resets_at, plan, body, .. } => {
-                let body = String::from_utf8_lossy(&body).into_owned();
-                let resets_at = resets_at.map(|at| at.0);
+            Failure::UsageLimit(limit) => {
+                let body = String::from_utf8_lossy(&limit.body).into_owned();
+                let resets_at = limit.resets_at.map(|at| at.0);
                 Self::new(Kind::UsageLimit, message)
                     .hint("nothing is to be had before it resets; see: valetkey usage")
                     .with("resets_at", resets_at)
-                    .with("plan", plan)
+                    .with("plan", limit.plan)
                     .with("body", body)
             }
             Failure::Api(error) => {
