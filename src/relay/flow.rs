@@ -87,7 +87,7 @@ impl Flow {
         self.bytes
     }
 
-    /// Waits for the first word after the handshake, within [`HOLD`].
+    /// Waits for the first word after the handshake, half a second at most.
     ///
     /// # Errors
     /// Where it breaks off before that.
