@@ -37,9 +37,9 @@ use http::HeaderMap;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::clock::Clock;
-use crate::config;
-use crate::login::Logins;
+use crate::config::{self, SystemPrompt};
 use crate::login::directory::Named;
+use crate::login::{LoginError, Logins};
 use crate::meter::{Meter, OpenStream, Via};
 use crate::vendor::carrier::Carrier;
 use chat::Asked;
@@ -47,7 +47,7 @@ pub use failure::Failure;
 use flow::{Flow, Piece};
 use models::{Catalogue, Known, ModelsSource};
 use routing::{RouteError, Routing};
-use sanitise::Terms;
+use sanitise::{Shaped, Terms};
 use usage::{Tokens, Uses};
 
 /// Parameters remembered as refused, of each vendor. There are not so many that a backend could know.
@@ -188,35 +188,15 @@ impl Relay {
             ));
         };
         let login = inner.logins.login(&ask.named).await?;
-        let vendor =
-            inner.logins.vendor(&ask.named.vendor).ok_or(crate::login::LoginError::NotFound)?;
+        let vendor = inner.logins.vendor(&ask.named.vendor).ok_or(LoginError::NotFound)?;
         let chat = match ask.via {
             Via::HttpResponses | Via::RpcResponses => None,
             Via::HttpChat | Via::RpcChat => Some(chat::request(&ask.body)?),
         };
         let known = inner.catalogue.known(&inner.logins, &inner.clock, &ask.named).await?;
         let settings = inner.settings();
-        let codex = headers::is_codex(&ask.headers);
-        let learned = inner.learned(&ask.named.vendor);
         let body = chat.as_ref().map_or(ask.body.as_ref(), |asked| asked.body.as_slice());
-        let mut shaped = sanitise::shape(
-            body,
-            &Terms {
-                system: settings.system,
-                codex,
-                models: &known.all,
-                learned: &learned,
-                needs_instructions: &|model| known.needs_instructions(model),
-            },
-        )?;
-        if !codex {
-            check_model(&shaped.model, &known)?;
-        }
-        if let Some(name) = shaped.conversation.take() {
-            let member = format!("\"prompt_cache_key\":\"{name}\",");
-            // Behind the opening brace of an object that is never empty.
-            shaped.body.splice(1..1, member.into_bytes());
-        }
+        let shaped = inner.shaped(&ask, body, &known, settings.system)?;
         let route = inner
             .routing
             .route(&vendor, &login, &ask.named, &inner.clock)
@@ -255,6 +235,34 @@ impl Relay {
 }
 
 impl Inner {
+    /// The request as the backend takes it, for a model that there is.
+    fn shaped(
+        &self,
+        ask: &Ask,
+        body: &[u8],
+        known: &Known,
+        system: SystemPrompt,
+    ) -> Result<Shaped, Failure> {
+        let codex = headers::is_codex(&ask.headers);
+        let terms = Terms {
+            system,
+            codex,
+            models: &known.all,
+            learned: &self.learned(&ask.named.vendor),
+            needs_instructions: &|model| known.needs_instructions(model),
+        };
+        let mut shaped = sanitise::shape(body, &terms)?;
+        if !codex {
+            check_model(&shaped.model, known)?;
+        }
+        if let Some(name) = shaped.conversation.take() {
+            let member = format!("\"prompt_cache_key\":\"{name}\",");
+            // Behind the opening brace of an object that is never empty.
+            shaped.body.splice(1..1, member.into_bytes());
+        }
+        Ok(shaped)
+    }
+
     fn settings(&self) -> config::Relay {
         self.settings.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
