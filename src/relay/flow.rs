@@ -18,6 +18,8 @@ use crate::vendor::carrier::Incoming;
 
 /// How much is taken at once: what a socket's buffer commonly holds, and few enough writes at full speed.
 const PIECE_BYTES: usize = 64 * 1024;
+/// How much is taken first: the client shall have the beginning before the rest of a burst is worked on.
+const FIRST_BYTES: usize = 4 * 1024;
 /// How often a client hears that a silent answer is still on its way. Proxies and clients commonly give
 /// up a silent connection after 30 to 60 seconds.
 pub const KEEPALIVE: Duration = Duration::from_secs(15);
@@ -145,7 +147,8 @@ impl Flow {
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
         // Its memory is for the time of a read only: most streams wait most of the time.
         let mut arrived = BytesMut::new();
-        match ready!(self.incoming.poll_more(cx, &mut arrived, PIECE_BYTES)) {
+        let at_most = if self.bytes == 0 { FIRST_BYTES } else { PIECE_BYTES };
+        match ready!(self.incoming.poll_more(cx, &mut arrived, at_most)) {
             Ok(0) => {
                 self.passing.finish(&mut self.ready);
                 if self.passing.seen().end.is_none() {

@@ -37,7 +37,16 @@ pub struct Events {
     out: BytesMut,
     /// What was written last ends an event: only there a comment or an event of ours may stand.
     between: bool,
+    beginning: Beginning,
     over: Option<Over>,
+}
+
+/// The beginning goes out by itself: who writes does so when there is nothing more to be had for the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Beginning {
+    Due,
+    Given,
+    Out,
 }
 
 #[derive(Debug)]
@@ -68,7 +77,14 @@ impl Events {
                 chunks: Box::new(Chunks::new(asked)),
             },
         };
-        Self { flow: carried.flow, form, out: BytesMut::new(), between: true, over: None }
+        Self {
+            flow: carried.flow,
+            form,
+            out: BytesMut::new(),
+            between: true,
+            beginning: Beginning::Due,
+            over: None,
+        }
     }
 
     /// What goes out next: everything that has arrived, in one piece. Nothing at the end.
@@ -77,6 +93,19 @@ impl Events {
     /// [`Cut`], after the client was told in events what happened: the connection is then to be broken
     /// off too, for readers who know nothing of events.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Cut>>> {
+        if self.beginning == Beginning::Given {
+            self.beginning = Beginning::Out;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let next = self.poll_on(cx);
+        if self.beginning == Beginning::Due && matches!(next, Poll::Ready(Some(Ok(_)))) {
+            self.beginning = Beginning::Given;
+        }
+        next
+    }
+
+    fn poll_on(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Cut>>> {
         loop {
             match self.over {
                 Some(Over::Well) => return Poll::Ready(None),

@@ -15,8 +15,10 @@ const LOOKED_AT_BYTES: usize = 16 * 1024;
 /// `input`, a JSON list, is read.
 pub(super) fn name(instructions: Option<&str>, input: &str) -> String {
     let items = input.trim_start().strip_prefix('[').unwrap_or_default();
+    let items = &items[..items.floor_char_boundary(LOOKED_AT_BYTES)];
     let first = Deserializer::from_str(items).into_iter::<&RawValue>().next();
-    let first = first.and_then(Result::ok).map_or("", RawValue::get);
+    // One that is longer is told by as much of it as is looked at.
+    let first = first.and_then(Result::ok).map_or(items, RawValue::get);
     let mut hash = digest::Context::new(&digest::SHA256);
     for part in [instructions.unwrap_or_default(), first] {
         let part = &part.as_bytes()[..part.len().min(LOOKED_AT_BYTES)];
@@ -47,7 +49,8 @@ mod tests {
 
     #[test]
     fn it_is_a_uuid_whatever_the_input() {
-        for input in ["", "[", "[]", "null", "[[[[", "[\"\u{e9}\"]"] {
+        let long = format!("[\"{}\"]", "\u{e9}".repeat(20_000));
+        for input in ["", "[", "[]", "null", "[[[[", "[\"\u{e9}\"]", &long] {
             let name = name(None, input);
             assert_eq!(
                 (name.len(), name.matches('-').count(), &name[14..15]),

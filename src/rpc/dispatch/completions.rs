@@ -125,9 +125,14 @@ impl Call {
                 }
             });
             fed.map_err(|error| Failure::Broken(error.to_string()))?;
-            if !lines.is_empty() && self.outbox.lines(std::mem::take(&mut lines)).await.is_err() {
+            if lines.is_empty() {
+                continue;
+            }
+            if self.outbox.lines(std::mem::take(&mut lines)).await.is_err() {
                 return Err(Failure::Broken("the client is gone".to_owned()));
             }
+            // The connection is a task of its own: it writes what it has before more is worked on.
+            tokio::task::yield_now().await;
         }
         forms::object(gather, chat.as_ref())
     }
