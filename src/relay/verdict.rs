@@ -165,6 +165,7 @@ fn detail(detail: &Value) -> Option<String> {
 fn unexplained(status: u16, body: &[u8]) -> String {
     let page = body.trim_ascii_start().starts_with(b"<");
     match status {
+        200 => "the API answered with a document instead of a stream of events".to_owned(),
         403 if page => {
             "the API's front door turned the request away (HTTP 403, a web page)".to_owned()
         }

@@ -191,3 +191,25 @@ fn an_upstream_that_stays_away_is_a_gateways_error_within_a_bound() {
     let error: Value = relay.daemon.err("responses.create", question(json!({})));
     assert_eq!(error["code"], -32004);
 }
+
+#[test]
+fn a_document_in_the_place_of_a_stream_is_read_for_what_it_says() {
+    let relay = Relay::new();
+    let limit = json!({"error": {
+        "type": "usage_limit_reached", "message": "The usage limit has been reached", "resets_at": 1_999_999_999,
+    }});
+    let json = json!({"content-type": "application/json"});
+    relay.sandbox.fault(json!({"on": "responses", "status": 200, "body": limit, "headers": json}));
+    let mut answer = relay.ask(RESPONSES, &question(json!({"stream": true})));
+    assert_eq!((answer.status, answer.header("x-should-retry")), (429, Some("false")));
+    assert_eq!(answer.json()["error"]["resets_at"], 1_999_999_999);
+    assert_eq!(relay.sandbox.asked(), 1);
+    relay.sandbox.fault(json!({
+        "on": "responses", "times": 0, "status": 200, "body": "<html>Sign in to this network</html>",
+        "headers": {"content-type": "text/html"},
+    }));
+    let mut answer = relay.ask(CHAT, &chat(json!({})));
+    assert_eq!(answer.status, 502);
+    let message = answer.error()["message"].as_str().unwrap().to_owned();
+    assert!(message.contains("a document instead of a stream"), "{message}");
+}
