@@ -61,6 +61,24 @@ fn a_lasting_overload_is_a_503_that_says_when_to_come_back() {
 }
 
 #[test]
+fn an_overload_that_is_slow_to_be_told_is_waited_out_too() {
+    let relay = Relay::new();
+    let busy = failed("server_is_overloaded", "We are overloaded.");
+    let limits = json!({"type": "codex.rate_limits", "plan_type": "plus"});
+    for (path, body) in
+        [(RESPONSES, question(json!({"stream": true}))), (CHAT, chat(json!({"stream": true})))]
+    {
+        let before = relay.sandbox.asked();
+        relay.sandbox.settings(json!({
+            "events": [created(), in_progress(), limits, busy], "times": 1, "event_delay_ms": 200, "reply": "hi",
+        }));
+        let text = relay.told(path, &body);
+        assert!(!text.contains("overloaded"), "{text}");
+        assert_eq!(relay.sandbox.asked() - before, 2);
+    }
+}
+
+#[test]
 fn a_pause_that_is_asked_for_is_the_clients_to_make() {
     let relay = Relay::new();
     let body = json!({"error": {"message": "slow down", "type": "rate_limit_error", "code": "rate_limit_exceeded"}});
