@@ -129,7 +129,7 @@ impl Attempt<'_> {
                 Some(which) => Failure::Timeout { which },
                 None => Failure::Unreachable(error.message),
             })?;
-        if status != StatusCode::OK {
+        if status != StatusCode::OK || headers::is_document(&headers) {
             let reading = incoming.whole(MAX_REFUSAL_BYTES);
             let read = tokio::time::timeout(self.settings.idle_timeout, reading).await;
             // A refusal without its words is still a refusal.

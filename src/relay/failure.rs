@@ -147,7 +147,11 @@ impl Failure {
     /// `x-should-retry`.
     #[must_use]
     pub fn is_final(&self) -> bool {
-        matches!(self, Self::UsageLimit(_) | Self::Login(LoginError::LoginRequired { .. }))
+        match self {
+            Self::UsageLimit(_) | Self::Login(LoginError::LoginRequired { .. }) => true,
+            Self::Api(error) => error.code.as_deref() == Some("insufficient_quota"),
+            _ => false,
+        }
     }
 
     /// The API's own headers that a client may read more from: limits and ids.

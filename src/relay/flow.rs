@@ -27,9 +27,11 @@ pub const KEEPALIVE: Duration = Duration::from_secs(15);
 const LIFE: Duration = Duration::from_secs(4 * 3600);
 /// How long an upstream that has told the end may keep the connection open.
 const GRACE: Duration = Duration::from_secs(1);
-/// How long the handshake of an answer is held back, in the hope of a first word: an overload told in
-/// its place can then still become a retry or an honest status.
+/// How long the handshake of an answer is held back after its last event, in the hope of a first word: an
+/// overload told in its place can then still become a retry or an honest status.
 const HOLD: Duration = Duration::from_millis(500);
+/// The same after the head: a client is not to wait for it while signs of life trickle.
+const LONGEST_HOLD: Duration = Duration::from_secs(2);
 /// Handshake events held back at most.
 const HANDSHAKES: usize = 16;
 
@@ -89,7 +91,7 @@ impl Flow {
         self.bytes
     }
 
-    /// Waits for the first word after the handshake, half a second at most.
+    /// Waits for the first word after the handshake, until nothing has come for half a second.
     ///
     /// # Errors
     /// Where it breaks off before that.
@@ -103,7 +105,11 @@ impl Flow {
                     return Poll::Ready(Ok(()));
                 }
                 match self.poll_fill(cx) {
-                    Poll::Ready(filled) => filled?,
+                    Poll::Ready(filled) => {
+                        filled?;
+                        let until = (self.heard + HOLD).min(self.begun + LONGEST_HOLD);
+                        patience.as_mut().reset(until);
+                    }
                     Poll::Pending => return patience.as_mut().poll(cx).map(Ok),
                 }
             }

@@ -35,9 +35,9 @@ pub struct Events {
     form: Form,
     /// What goes out next.
     out: BytesMut,
-    /// What was written last ends an event: only there a comment or an event of ours may stand.
-    between: bool,
     beginning: Beginning,
+    /// Where in an event the stream stands: only between two a comment or an event of ours may stand.
+    tail: Tail,
     over: Option<Over>,
 }
 
@@ -81,7 +81,7 @@ impl Events {
             flow: carried.flow,
             form,
             out: BytesMut::new(),
-            between: true,
+            tail: Tail::default(),
             beginning: Beginning::Due,
             over: None,
         }
@@ -123,12 +123,12 @@ impl Events {
             match ready!(self.flow.poll_piece(cx)) {
                 Some(Ok(Piece::Bytes(bytes))) => {
                     if let Form::Responses = self.form {
-                        self.between = ends_event(&bytes);
+                        self.tail.add(&bytes);
                         return Poll::Ready(Some(Ok(bytes)));
                     }
                     self.translate(&bytes);
                 }
-                Some(Ok(Piece::Silence)) if self.between => {
+                Some(Ok(Piece::Silence)) if self.tail.ends_event() => {
                     return Poll::Ready(Some(Ok(Bytes::from_static(COMMENT))));
                 }
                 Some(Ok(Piece::Silence)) => {}
@@ -168,7 +168,7 @@ impl Events {
         match &self.form {
             Form::Responses => {
                 self.over = Some(Over::Sending);
-                if self.between {
+                if self.tail.ends_event() {
                     // OpenAI's libraries raise what they find in `error`; the API's reference has the
                     // members one level up.
                     let error = object["error"].clone();
@@ -196,8 +196,28 @@ fn put(out: &mut BytesMut, data: &[u8]) {
     out.extend_from_slice(b"\n\n");
 }
 
-fn ends_event(bytes: &[u8]) -> bool {
-    bytes.ends_with(b"\n\n") || bytes.ends_with(b"\n\r\n") || bytes.ends_with(b"\r\r")
+/// The last bytes that went out. Pieces end anywhere, also within the blank line that ends an event.
+#[derive(Debug)]
+struct Tail([u8; 3]);
+
+impl Default for Tail {
+    /// Before the first byte, as between two events.
+    fn default() -> Self {
+        Self([b'\n'; 3])
+    }
+}
+
+impl Tail {
+    fn add(&mut self, bytes: &[u8]) {
+        let last = &bytes[bytes.len().saturating_sub(self.0.len())..];
+        self.0.rotate_left(last.len());
+        let kept = self.0.len() - last.len();
+        self.0[kept..].copy_from_slice(last);
+    }
+
+    fn ends_event(&self) -> bool {
+        matches!(self.0, [_, b'\n', b'\n'] | [b'\n', b'\r', b'\n'] | [_, b'\r', b'\r'])
+    }
 }
 
 /// Waits for the whole answer: a Response or a ChatCompletion, as JSON.
@@ -230,5 +250,33 @@ pub fn object(gather: Gather, chat: Option<&Asked>) -> Result<Vec<u8>, Failure> 
     match chat {
         None => Ok(response.into_bytes()),
         Some(asked) => chat::completion(&response, asked).map_err(|_| broken()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Tail;
+
+    #[test]
+    fn an_event_ends_where_its_blank_line_does_however_it_was_cut() {
+        let streams = [
+            (&b"data: 1\n\ndata: 2\n\n"[..], 2),
+            (b"data: 1\r\n\r\n: c\r\n\r\n", 2),
+            (b"data: 1\r\r", 1),
+        ];
+        for (stream, events) in streams {
+            for length in 1..=stream.len() {
+                let mut tail = Tail::default();
+                assert!(tail.ends_event(), "before the first byte");
+                stream.chunks(length).for_each(|piece| tail.add(piece));
+                assert!(tail.ends_event(), "{stream:?} in pieces of {length}");
+            }
+            let mut tail = Tail::default();
+            let ends = stream.iter().filter(|byte| {
+                tail.add(&[**byte]);
+                tail.ends_event()
+            });
+            assert_eq!(ends.count(), events, "{stream:?}");
+        }
     }
 }

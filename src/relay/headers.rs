@@ -104,6 +104,15 @@ pub fn back(answer: &HeaderMap) -> HeaderMap {
     headers
 }
 
+/// Whether an answer is a page or an object, in the place of the stream that was asked for. One that does
+/// not say what it is, is taken for a stream.
+#[must_use]
+pub fn is_document(answer: &HeaderMap) -> bool {
+    let kind = answer.get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    let kind = kind.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+    [&b"text/html"[..], b"application/json"].iter().any(|it| kind.eq_ignore_ascii_case(it))
+}
+
 fn goes(name: &HeaderName) -> bool {
     let text = name.as_str();
     THERE.contains(&text) || THERE_PREFIXES.iter().any(|prefix| text.starts_with(prefix))
@@ -193,5 +202,19 @@ mod tests {
                 "x-spark-secondary-reset-at"
             ]
         );
+    }
+
+    #[test]
+    fn what_calls_itself_a_page_or_an_object_is_no_stream() {
+        for (kind, document) in [
+            ("text/html; charset=UTF-8", true),
+            ("Application/JSON", true),
+            ("text/event-stream", false),
+            ("text/event-stream; charset=utf-8", false),
+            ("", false),
+        ] {
+            assert_eq!(is_document(&headers(&[("content-type", kind)])), document, "{kind}");
+        }
+        assert!(!is_document(&HeaderMap::new()));
     }
 }

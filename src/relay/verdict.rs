@@ -76,7 +76,7 @@ pub(super) fn failed(failed: &Failed) -> Failure {
         .unwrap_or(&Value::Null);
     let (kind, code) = (failed.kind.as_deref(), failed.code.as_deref());
     if is_limit(kind, code) {
-        let body = serde_json::json!({ "error": error }).to_string();
+        let body = serde_json::json!({ "error": as_refused(error, failed) }).to_string();
         return limit(error, failed.message.clone(), body.as_bytes(), HeaderMap::new());
     }
     ApiError {
@@ -95,6 +95,24 @@ pub(super) fn failed(failed: &Failed) -> Failure {
         headers: HeaderMap::new(),
     }
     .into()
+}
+
+/// A limit told inside a stream, with all that was said of it, as an answer of its own would tell it:
+/// the Codex CLI knows a limit by its `type`, and an event may name it by its `code` alone.
+fn as_refused(error: &Value, failed: &Failed) -> Value {
+    let mut told = error.as_object().cloned().unwrap_or_default();
+    let word = |word: Option<&String>| word.map_or(Value::Null, |word| word.as_str().into());
+    let (kind, code) = (failed.kind.as_ref(), failed.code.as_ref());
+    let limit = if is_limit(kind.map(String::as_str), None) { kind } else { code };
+    told.insert("type".into(), word(limit));
+    for (name, value) in [
+        ("message", failed.message.as_str().into()),
+        ("code", word(code.or(kind))),
+        ("param", Value::Null),
+    ] {
+        told.entry(name).or_insert(value);
+    }
+    told.into()
 }
 
 /// Whether the very same request may well succeed in a moment, nothing of an answer having been passed on.
@@ -147,6 +165,7 @@ fn detail(detail: &Value) -> Option<String> {
 fn unexplained(status: u16, body: &[u8]) -> String {
     let page = body.trim_ascii_start().starts_with(b"<");
     match status {
+        200 => "the API answered with a document instead of a stream of events".to_owned(),
         403 if page => {
             "the API's front door turned the request away (HTTP 403, a web page)".to_owned()
         }
@@ -179,6 +198,7 @@ fn try_again_in(message: &str) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::relay::passing::{End, Passing};
 
     const NOW: Timestamp = Timestamp(784_111_777_000);
 
@@ -245,6 +265,30 @@ mod tests {
         let wrong = told("context_length_exceeded", "too long");
         assert!(!is_for_the_status(&wrong) && !passes(&failed(&wrong)));
         assert_eq!(api(failed(&wrong)).status, 400);
+    }
+
+    #[test]
+    fn a_limit_inside_a_stream_is_told_like_one_outside() {
+        let limits = [
+            r#"{"type":"response.failed","response":{"error":{"code":"usage_limit_reached","message":"spent","resets_at":7}}}"#,
+            r#"{"type":"error","code":"usage_limit_reached","message":"spent","resets_at":7,"sequence_number":2}"#,
+            r#"{"type":"error","error":{"type":"usage_limit_reached","message":"spent","resets_at":7}}"#,
+        ];
+        for raw in limits {
+            let mut passing = Passing::new();
+            let stream = format!("data: {raw}\n\n");
+            passing.feed(stream.as_bytes(), &mut bytes::BytesMut::new()).unwrap();
+            let Some(End::Failed(told) | End::Error(told)) = passing.seen().end.clone() else {
+                panic!("{raw}");
+            };
+            let Failure::UsageLimit(limit) = failed(&told) else { panic!("{raw}") };
+            let body: Value = serde_json::from_slice(&limit.body).unwrap();
+            let error = &body["error"];
+            assert_eq!(error["type"], "usage_limit_reached", "{raw}");
+            assert_eq!(error["code"], "usage_limit_reached", "{raw}");
+            assert_eq!((&error["message"], &error["resets_at"]), (&"spent".into(), &7.into()));
+            assert_eq!(error.get("param"), Some(&Value::Null), "{raw}");
+        }
     }
 
     #[test]

@@ -61,6 +61,24 @@ fn a_lasting_overload_is_a_503_that_says_when_to_come_back() {
 }
 
 #[test]
+fn an_overload_that_is_slow_to_be_told_is_waited_out_too() {
+    let relay = Relay::new();
+    let busy = failed("server_is_overloaded", "We are overloaded.");
+    let limits = json!({"type": "codex.rate_limits", "plan_type": "plus"});
+    for (path, body) in
+        [(RESPONSES, question(json!({"stream": true}))), (CHAT, chat(json!({"stream": true})))]
+    {
+        let before = relay.sandbox.asked();
+        relay.sandbox.settings(json!({
+            "events": [created(), in_progress(), limits, busy], "times": 1, "event_delay_ms": 200, "reply": "hi",
+        }));
+        let text = relay.told(path, &body);
+        assert!(!text.contains("overloaded"), "{text}");
+        assert_eq!(relay.sandbox.asked() - before, 2);
+    }
+}
+
+#[test]
 fn a_pause_that_is_asked_for_is_the_clients_to_make() {
     let relay = Relay::new();
     let body = json!({"error": {"message": "slow down", "type": "rate_limit_error", "code": "rate_limit_exceeded"}});
@@ -190,4 +208,26 @@ fn an_upstream_that_stays_away_is_a_gateways_error_within_a_bound() {
     assert!(codex.header("retry-after").is_some());
     let error: Value = relay.daemon.err("responses.create", question(json!({})));
     assert_eq!(error["code"], -32004);
+}
+
+#[test]
+fn a_document_in_the_place_of_a_stream_is_read_for_what_it_says() {
+    let relay = Relay::new();
+    let limit = json!({"error": {
+        "type": "usage_limit_reached", "message": "The usage limit has been reached", "resets_at": 1_999_999_999,
+    }});
+    let json = json!({"content-type": "application/json"});
+    relay.sandbox.fault(json!({"on": "responses", "status": 200, "body": limit, "headers": json}));
+    let mut answer = relay.ask(RESPONSES, &question(json!({"stream": true})));
+    assert_eq!((answer.status, answer.header("x-should-retry")), (429, Some("false")));
+    assert_eq!(answer.json()["error"]["resets_at"], 1_999_999_999);
+    assert_eq!(relay.sandbox.asked(), 1);
+    relay.sandbox.fault(json!({
+        "on": "responses", "times": 0, "status": 200, "body": "<html>Sign in to this network</html>",
+        "headers": {"content-type": "text/html"},
+    }));
+    let mut answer = relay.ask(CHAT, &chat(json!({})));
+    assert_eq!(answer.status, 502);
+    let message = answer.error()["message"].as_str().unwrap().to_owned();
+    assert!(message.contains("a document instead of a stream"), "{message}");
 }
