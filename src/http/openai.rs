@@ -6,13 +6,14 @@ use std::task::{Context, Poll};
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Extension, Path, Request, State};
+use axum::extract::{Extension, Request, State};
 use axum::response::Response;
 use axum::routing::{get, post};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body::Frame;
 
+use super::segment::Segment;
 use super::{Caller, Shared, body};
 use crate::login::LoginError;
 use crate::login::directory::Named;
@@ -189,7 +190,7 @@ async fn models(
 async fn model(
     State(shared): State<Arc<Shared>>,
     Extension(caller): Extension<Caller>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     headers: HeaderMap,
 ) -> Response {
     let codex = headers::is_codex(&headers);
