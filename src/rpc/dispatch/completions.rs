@@ -86,10 +86,9 @@ impl Call {
         let logins = &self.surface.logins;
         let named = logins.name(whose.vendor.as_deref(), whose.account.as_deref())?;
         let mut body = params.as_bytes().to_vec();
-        for (given, name) in [(&whose.vendor, "vendor"), (&whose.account, "account")] {
-            if given.is_some() {
-                body = sanitise::without(&body, name).unwrap_or(body);
-            }
+        // A `null` among them names nobody, and is no more the API's than a name.
+        for name in ["vendor", "account"] {
+            body = sanitise::without(&body, name).unwrap_or(body);
         }
         Ok(Ask {
             via: self.via,
