@@ -194,6 +194,7 @@ async fn run(
         relay: relay.clone(),
         http: http.clone(),
         logs,
+        began: &config,
     };
     if let Some(interval) = service::watchdog_interval() {
         tokio::spawn(feed_watchdog(logins.clone(), interval));
@@ -250,6 +251,24 @@ fn not_in_force(config: &Config) -> Vec<&'static str> {
     .collect()
 }
 
+/// Settings that differ from those that the daemon was started with, and are looked at only then.
+fn not_before_a_restart(began: &Config, now: &Config) -> Vec<&'static str> {
+    let (was, is) = (&began.daemon, &now.daemon);
+    [
+        (was.socket != is.socket, "daemon.socket"),
+        (was.max_clients != is.max_clients, "daemon.max_clients"),
+        (was.max_message_bytes != is.max_message_bytes, "daemon.max_message_bytes"),
+        (was.max_inflight_bytes != is.max_inflight_bytes, "daemon.max_inflight_bytes"),
+        (was.idle_exit != is.idle_exit, "daemon.idle_exit"),
+        (was.shutdown_grace != is.shutdown_grace, "daemon.shutdown_grace"),
+        (began.relay.max_streams != now.relay.max_streams, "relay.max_streams"),
+        (began.log.keep_days != now.log.keep_days, "log.keep_days"),
+    ]
+    .into_iter()
+    .filter_map(|(differs, name)| differs.then_some(name))
+    .collect()
+}
+
 /// What a reload puts in force.
 struct Configuration<'a> {
     path: PathBuf,
@@ -257,6 +276,8 @@ struct Configuration<'a> {
     relay: Relay,
     http: Http,
     logs: &'a telemetry::Guard,
+    /// What the daemon was started with.
+    began: &'a Config,
 }
 
 impl Configuration<'_> {
@@ -277,6 +298,11 @@ impl Configuration<'_> {
             Ok(config) => {
                 self.logins.configure(&config).await;
                 self.http.configure(&config.http).await;
+                for setting in not_before_a_restart(self.began, &config) {
+                    tracing::warn!(
+                        "{setting} has changed: that comes into force when the daemon is started again"
+                    );
+                }
                 self.relay.configure(config.relay);
                 tracing::info!(file = %self.path.display(), "the configuration was read again");
                 Ok(())

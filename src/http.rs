@@ -10,6 +10,7 @@ mod door;
 mod guard;
 mod metrics;
 mod openai;
+mod segment;
 mod stream;
 mod subscription;
 mod turned_away;

@@ -6,13 +6,14 @@ use std::task::{Context, Poll};
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Extension, Path, Request, State};
+use axum::extract::{Extension, Request, State};
 use axum::response::Response;
 use axum::routing::{get, post};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body::Frame;
 
+use super::segment::Segment;
 use super::{Caller, Shared, body};
 use crate::login::LoginError;
 use crate::login::directory::Named;
@@ -81,13 +82,17 @@ async fn complete(shared: &Shared, caller: Caller, via: Via, request: Request) -
         headers: parts.headers,
         body,
     };
-    let carried = shared.relay.carry(ask).await;
-    let outcome = carried.as_ref().err().map_or("ok", Failure::kind);
-    shared.dispatcher.note(&caller.peer, caller.key(), via.method(), whose, outcome);
-    match carried {
-        Ok(carried) => answered(carried, codex).await,
-        Err(failure) => refused(&failure, codex),
-    }
+    let line = shared.dispatcher.line(&caller.peer, caller.key(), via.method(), whose);
+    let answer = match shared.relay.carry(ask).await {
+        Ok(carried) => answered(carried).await,
+        Err(failure) => Err((failure, HeaderMap::new())),
+    };
+    line.ends(answer.as_ref().err().map_or("ok", |(failure, _)| failure.kind()));
+    answer.unwrap_or_else(|(failure, back)| {
+        let mut response = refused(&failure, codex);
+        response.headers_mut().extend(back);
+        response
+    })
 }
 
 /// Through whose login a request goes: the key's, or on the socket that of who names nobody.
@@ -103,7 +108,8 @@ async fn known(shared: &Shared, caller: &Caller) -> Result<Arc<Known>, Failure> 
     Ok(shared.relay.catalogue().known(&shared.logins, &shared.clock, &named).await?)
 }
 
-async fn answered(carried: Carried, codex: bool) -> Response {
+/// The answer, begun or whole; where it broke off, why, and the headers that come back all the same.
+async fn answered(carried: Carried) -> Result<Response, (Failure, HeaderMap)> {
     let mut back = carried.headers.clone();
     if let Some(dropped) = listed(&carried.dropped) {
         back.insert(DROPPED, dropped);
@@ -115,11 +121,11 @@ async fn answered(carried: Carried, codex: bool) -> Response {
     } else {
         match forms::whole(carried).await {
             Ok(object) => with_body(StatusCode::OK, "application/json", object.into()),
-            Err(failure) => refused(&failure, codex),
+            Err(failure) => return Err((failure, back)),
         }
     };
     response.headers_mut().extend(back);
-    response
+    Ok(response)
 }
 
 /// Names as a header's value. They are the client's own, and what no header can hold is told as `?`.
@@ -189,7 +195,7 @@ async fn models(
 async fn model(
     State(shared): State<Arc<Shared>>,
     Extension(caller): Extension<Caller>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     headers: HeaderMap,
 ) -> Response {
     let codex = headers::is_codex(&headers);

@@ -9,7 +9,7 @@ mod handles;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Extension, Path, Request, State};
+use axum::extract::{Extension, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -18,6 +18,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
+use super::segment::Segment;
 use super::{Caller, Shared, body};
 use crate::clock::Timestamp;
 use crate::login::LoginError;
@@ -70,6 +71,7 @@ impl From<RpcError> for Refusal {
                 let notice = error.data.more.get("notice").and_then(|notice| notice.as_str());
                 return Self(StatusCode::FORBIDDEN, notice.unwrap_or(&error.message).to_owned());
             }
+            Kind::LoginRequired => StatusCode::UNAUTHORIZED,
             Kind::LoginNotFound => return Self(StatusCode::NOT_FOUND, NOT_FOUND.to_owned()),
             Kind::Overloaded | Kind::IssuerUnreachable | Kind::Timeout => {
                 StatusCode::SERVICE_UNAVAILABLE
@@ -91,7 +93,7 @@ impl From<LoginError> for Refusal {
 async fn status(
     State(shared): State<Arc<Shared>>,
     Extension(caller): Extension<Caller>,
-    Path(vendor): Path<String>,
+    Segment(vendor): Segment,
 ) -> Answer {
     let named = meant(&shared, &caller, &vendor)?;
     if let Ok(login) = shared.logins.login(&named).await {
@@ -105,7 +107,7 @@ async fn status(
 async fn models(
     State(shared): State<Arc<Shared>>,
     Extension(caller): Extension<Caller>,
-    Path(vendor): Path<String>,
+    Segment(vendor): Segment,
 ) -> Answer {
     let Named { vendor, account } = meant(&shared, &caller, &vendor)?;
     let params = ModelsParams { vendor: Some(vendor), account: Some(account), refresh: false };
@@ -124,7 +126,7 @@ struct DeviceStart {
 async fn device_start(
     State(shared): State<Arc<Shared>>,
     Extension(caller): Extension<Caller>,
-    Path(vendor): Path<String>,
+    Segment(vendor): Segment,
     request: Request,
 ) -> Answer {
     let named = meant(&shared, &caller, &vendor)?;
@@ -169,7 +171,7 @@ struct DevicePoll {
 async fn device_poll(
     State(shared): State<Arc<Shared>>,
     Extension(caller): Extension<Caller>,
-    Path(vendor): Path<String>,
+    Segment(vendor): Segment,
     request: Request,
 ) -> Answer {
     let Named { vendor, .. } = meant(&shared, &caller, &vendor)?;
@@ -205,7 +207,7 @@ async fn device_poll(
 async fn logout(
     State(shared): State<Arc<Shared>>,
     Extension(caller): Extension<Caller>,
-    Path(vendor): Path<String>,
+    Segment(vendor): Segment,
 ) -> Answer {
     let Named { vendor, account } = meant(&shared, &caller, &vendor)?;
     let params =

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::support::{Daemon, Home, Sandbox, start_login};
+use crate::support::{Daemon, Home, Sandbox, eventually, start_login};
 
 /// The members of a Status, no more and no less.
 const STATUS: [&str; 11] = [
@@ -222,6 +222,21 @@ fn a_reload_puts_a_good_file_in_force_and_a_bad_one_changes_nothing() {
     daemon.write_config(&good);
     daemon.ok("reload", json!({}));
     assert_eq!(daemon.token()["vendor"], "sandbox");
+}
+
+#[test]
+fn a_reload_tells_what_comes_into_force_at_the_next_start_only() {
+    let sandbox = Sandbox::start();
+    let daemon = Daemon::of(&sandbox);
+    let good = Home::config_for(&sandbox);
+    daemon.write_config(&format!("{good}\n[relay]\nmax_streams = 3\nidle_timeout = \"1m\"\n"));
+    daemon.ok("reload", json!({}));
+    let log = eventually("the reload is in the log", || {
+        Some(daemon.log()).filter(|log| log.contains("was read again"))
+    });
+    let told: Vec<_> = log.lines().filter(|line| line.contains("started again")).collect();
+    assert_eq!(told.len(), 1, "{log}");
+    assert!(told[0].contains("relay.max_streams"), "{log}");
 }
 
 #[test]

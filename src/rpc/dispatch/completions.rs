@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::Surface;
-use super::trail::Trail;
+use super::trail::{Line, Trail};
 use crate::meter::Via;
 use crate::relay::chat::Chunks;
 use crate::relay::flow::Piece;
@@ -51,16 +51,14 @@ pub(super) struct Call {
 impl Call {
     /// Runs it to its end.
     pub(super) async fn run(
-        mut self,
+        self,
         id: Option<Box<RawValue>>,
         params: Option<Box<RawValue>>,
     ) -> Result<Box<RawValue>, RpcError> {
-        let method = self.via.method();
         let ask = self.ask(params.as_deref().map_or("{}", RawValue::get))?;
-        let named = ask.named.clone();
+        let line = Line::begin(self.trail.branch(), self.via.method(), ask.named.clone());
         let object = self.carry(ask, id.as_deref()).await;
-        let outcome = object.as_ref().err().map_or("ok", Failure::kind);
-        self.trail.note(method, Some(named), outcome, None);
+        line.ends(object.as_ref().err().map_or("ok", Failure::kind));
         let text = String::from_utf8(object?).map_err(|_| unreadable())?;
         RawValue::from_string(text).map_err(|_| unreadable())
     }
@@ -86,10 +84,9 @@ impl Call {
         let logins = &self.surface.logins;
         let named = logins.name(whose.vendor.as_deref(), whose.account.as_deref())?;
         let mut body = params.as_bytes().to_vec();
-        for (given, name) in [(&whose.vendor, "vendor"), (&whose.account, "account")] {
-            if given.is_some() {
-                body = sanitise::without(&body, name).unwrap_or(body);
-            }
+        // A `null` among them names nobody, and is no more the API's than a name.
+        for name in ["vendor", "account"] {
+            body = sanitise::without(&body, name).unwrap_or(body);
         }
         Ok(Ask {
             via: self.via,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::trail::Trail;
+use super::trail::{Line, Trail};
 use super::{Dispatcher, Surface, methods, run};
 use crate::access::peer::Peer;
 use crate::login::directory::Named;
@@ -51,17 +51,16 @@ impl Dispatcher {
         run(&self.0, trail, method, Some(&params)).await
     }
 
-    /// Notes a completion that was asked for at another door.
-    pub(crate) fn note(
+    /// The line in the trail of a completion that is asked for at another door.
+    pub(crate) fn line(
         &self,
         peer: &Peer,
         name: Option<&str>,
-        method: &str,
+        method: &'static str,
         named: Named,
-        outcome: &str,
-    ) {
+    ) -> Line {
         let trail = Trail::new(Arc::clone(&self.0), peer.clone());
-        trail.named(name.map(str::to_owned)).note(method, Some(named), outcome, None);
+        Line::begin(trail.named(name.map(str::to_owned)), method, named)
     }
 
     /// Notes who was turned away at another door.

@@ -33,6 +33,33 @@ const LOOKS: [&str; 9] = [
     "cancel",
 ];
 
+/// The line of a completion, written when this is dropped: one that its client gave up, or left, was
+/// asked for all the same.
+#[derive(Debug)]
+pub(crate) struct Line {
+    trail: Trail,
+    method: &'static str,
+    named: Option<Named>,
+    outcome: &'static str,
+}
+
+impl Line {
+    pub(super) fn begin(trail: Trail, method: &'static str, named: Named) -> Self {
+        Self { trail, method, named: Some(named), outcome: "cancelled" }
+    }
+
+    /// What came of it.
+    pub(crate) fn ends(mut self, outcome: &'static str) {
+        self.outcome = outcome;
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        self.trail.note(self.method, self.named.take(), self.outcome, None);
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Trail {
     surface: Arc<Surface>,

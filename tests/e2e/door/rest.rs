@@ -223,3 +223,25 @@ fn on_loopback_these_are_for_keys_made_for_them() {
     assert_eq!(told["entries"][0]["client"]["name"], "front", "{told}");
     assert_eq!(told["entries"][0]["method"], "login.start");
 }
+
+#[test]
+fn names_that_are_no_text_are_the_names_of_nothing() {
+    let sandbox = Sandbox::start();
+    let daemon = Daemon::of(&sandbox);
+    let mut web = Web::socket(&daemon);
+    let vendor = web.get("/api/llm/subscription/%ff/status", &[]);
+    assert_eq!(vendor.status, 404, "{}", vendor.body);
+    assert!(vendor.json()["detail"].is_string());
+    let model = web.get("/v1/models/%ff", &[]);
+    assert_eq!(model.status, 404, "{}", model.body);
+    assert_eq!(model.json()["error"]["code"], "model_not_found");
+}
+
+#[test]
+fn the_models_of_a_vendor_that_nobody_signed_in_to_are_no_fault_of_ours() {
+    let sandbox = Sandbox::start();
+    let daemon = Daemon::of(&sandbox);
+    let answer = Web::socket(&daemon).get("/api/llm/subscription/openai/models", &[]);
+    assert_eq!(answer.status, 401, "{}", answer.body);
+    assert!(answer.json()["detail"].as_str().unwrap().contains("valetkey login"));
+}

@@ -44,6 +44,8 @@ fn a_whole_answer_that_cannot_be_had_is_a_502() {
         let mut answer = relay.ask(path, &body);
         assert_eq!(answer.status, 502);
         answer.error();
+        let trail = relay.daemon.ok("audit.tail", json!({"limit": 1}));
+        assert_eq!(trail["entries"][0]["outcome"], "upstream_error", "{trail}");
     }
 }
 

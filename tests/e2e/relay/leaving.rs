@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
+use crate::support::eventually;
 
 /// Leaving is noticed at once; this is for a busy machine, and far below any of the relay's own bounds.
 const AT_ONCE: Duration = Duration::from_secs(5);
@@ -70,6 +71,26 @@ fn a_caller_that_hangs_up_ends_its_calls_upstream() {
     let since = Instant::now();
     drop(line);
     left(&relay, 2, since);
+}
+
+#[test]
+fn who_left_or_took_the_call_back_stands_in_the_trail() {
+    let relay = silent("");
+    let mut line = relay.daemon.connect();
+    line.request("responses.create", &question(json!({"stream": true})));
+    let asked = relay.send(CHAT, &[], &chat(json!({})));
+    relay.sandbox.wait("on=responses&streaming=2");
+    line.send(&json!({"jsonrpc": "2.0", "method": "cancel", "params": {"id": 1}}));
+    drop(asked);
+    eventually("both are noted", || {
+        let trail = relay.daemon.ok("audit.tail", json!({"limit": 10}));
+        let noted = |method: &str| {
+            let entries = trail["entries"].as_array().unwrap();
+            let of = |entry: &&Value| entry["method"] == method && entry["outcome"] == "cancelled";
+            entries.iter().filter(of).count()
+        };
+        (noted("responses.create") == 1 && noted("chat.completions.create") == 1).then_some(())
+    });
 }
 
 #[test]

@@ -44,6 +44,14 @@ fn without_a_stream_there_is_the_answer_and_nothing_else() {
 }
 
 #[test]
+fn a_login_that_is_left_open_with_null_is_not_sent_on() {
+    let relay = Relay::new();
+    relay.daemon.ok("responses.create", question(json!({"vendor": null, "account": null})));
+    let sent = relay.sent();
+    assert!(sent.get("vendor").is_none() && sent.get("account").is_none(), "{sent}");
+}
+
+#[test]
 fn chat_is_streamed_in_chunks() {
     let relay = Relay::new();
     relay.sandbox.settings(json!({"reply": "one two"}));
