@@ -163,8 +163,9 @@ impl Keys {
         Self { inner: Arc::new(inner) }
     }
 
-    /// A new lease for `client`, and when it ends. Earlier ones of the same client live on: what runs
-    /// already holds them.
+    /// A new lease for `client`, and when it ends. Earlier ones of the same client live on, as what runs
+    /// already holds them, until there are as many as there may be: a client that asks without end then
+    /// pays with its own.
     ///
     /// # Errors
     /// [`KeysError::Invalid`], [`KeysError::TooMany`].
@@ -189,7 +190,7 @@ impl Keys {
         let expires_at = now.plus(Duration::from_secs(ttl));
         let mut table = self.table();
         table.sweep_leases(now);
-        if table.leases() >= MOST_LEASES {
+        if table.leases() >= MOST_LEASES && !table.end_least_used_lease(client) {
             let message = format!("{MOST_LEASES} leases are out; wait until one ends");
             return Err(KeysError::TooMany { message, retry_after: table.first_end(now) });
         }

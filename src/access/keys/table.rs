@@ -160,6 +160,21 @@ impl Table {
         self.by_prefix.retain(|_, entry| !entry.is_lease || !entry.has_ended(now));
     }
 
+    /// Ends the lease of this client that was not used, or not made, for longest; false where it has none.
+    pub(super) fn end_least_used_lease(&mut self, client: &str) -> bool {
+        let its_own = |entry: &&Entry| entry.is_lease && entry.holder.name == client;
+        let least_used = self
+            .by_prefix
+            .values()
+            .filter(its_own)
+            .min_by_key(|entry| entry.last_used_at().unwrap_or(entry.created_at));
+        let Some(found) = least_used.map(|entry| prefix(&entry.digest)) else { return false };
+        if let Some(entry) = self.by_prefix.remove(&found) {
+            entry.holder.ended.cancel();
+        }
+        true
+    }
+
     /// How long until the first lease ends.
     pub(super) fn first_end(&self, now: Timestamp) -> Option<Duration> {
         let leases = self.by_prefix.values().filter(|entry| entry.is_lease);

@@ -67,17 +67,22 @@ async fn leases_are_bounded_in_number_and_in_life() {
     for client in [String::new(), "x".repeat(65), "a\nb".into()] {
         assert!(invalid(keys.lease(&client, None, bound())).contains("`client`"));
     }
-    for _ in 0..MOST_LEASES {
-        keys.lease("x", Some(100), bound()).unwrap();
-    }
-    match keys.lease("x", None, bound()) {
+    let leases: Vec<_> =
+        (0..MOST_LEASES).map(|_| keys.lease("x", Some(100), bound()).unwrap().0).collect();
+    clock.jump(1000);
+    assert!(keys.check(leases[0].expose()).is_some(), "it is in use");
+    match keys.lease("y", None, bound()) {
         Err(KeysError::TooMany { retry_after, .. }) => {
-            assert_eq!(retry_after, Some(Duration::from_secs(100)));
+            assert_eq!(retry_after, Some(Duration::from_secs(99)));
         }
         other => panic!("{other:?}"),
     }
+    keys.lease("x", Some(100), bound()).expect("who has taken them all pays with one of its own");
+    let alive = leases.iter().filter(|lease| keys.check(lease.expose()).is_some()).count();
+    assert_eq!(alive, MOST_LEASES - 1);
+    assert!(keys.check(leases[0].expose()).is_some(), "with one that nobody used for longest");
     clock.jump(100_000);
-    keys.lease("x", None, bound()).expect("those that ended have made room");
+    keys.lease("y", None, bound()).expect("those that ended have made room");
 }
 
 #[tokio::test(start_paused = true)]
