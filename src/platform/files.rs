@@ -5,7 +5,7 @@
 //! between (a link planted where the credential should be is refused, not followed).
 
 use std::fs::{File, OpenOptions};
-use std::io;
+use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 
 /// What is wrong with a file that is not ours to trust.
@@ -186,6 +186,49 @@ pub use windows::{
 };
 
 /// The permission bits of a file, on systems that have them.
+/// The first `most` bytes of a file that must be ours; nothing where there is none. One that was open to
+/// others is made private, and the log says so.
+///
+/// # Errors
+/// [`Untrusted`].
+pub fn read(path: &Path, most: u64) -> Result<Option<Vec<u8>>, Untrusted> {
+    let (file, loose) = match open(path) {
+        Err(Untrusted::Io(error)) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        other => other?,
+    };
+    if loose {
+        tracing::warn!(file = %path.display(), "the file was open to others; it is now 0600");
+    }
+    let mut bytes = Vec::new();
+    file.take(most).read_to_end(&mut bytes)?;
+    Ok(Some(bytes))
+}
+
+/// Replaces a file by a new one in one step that outlives a crash: what is found there later is either the old
+/// content or the new.
+///
+/// # Errors
+/// As the system's; the old file then stands.
+pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let dir = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+    let mut new = tempfile::Builder::new().prefix(".new-").tempfile_in(dir)?;
+    new.write_all(bytes)?;
+    new.as_file().sync_all()?;
+    new.persist(path).map_err(|error| error.error)?;
+    sync_dir(dir)
+}
+
+/// Removes a file; one that is not there is as good as removed.
+///
+/// # Errors
+/// As the system's.
+pub fn remove(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
 #[cfg(test)]
 pub(crate) fn mode_of(path: &Path) -> Option<u32> {
     let meta = std::fs::metadata(path).expect("it is there");

@@ -286,6 +286,12 @@ mod tests {
         }));
         assert_eq!((failure.status(false), failure.body()), (429, body));
         assert!(failure.is_final());
+        let spent = |code: &str| {
+            let code = Some(code.to_owned());
+            Failure::from(ApiError { status: 429, code, ..ApiError::default() })
+        };
+        assert!(spent("insufficient_quota").is_final());
+        assert!(!spent("rate_limit_exceeded").is_final());
     }
 
     #[test]

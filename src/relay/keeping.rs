@@ -1,28 +1,21 @@
 //! What the relay remembers across restarts: files that may be lost, and are believed only where they
 //! are whole and ours.
 
-use std::io::{self, Read as _, Write as _};
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
 use crate::clock::{Timestamp, is_set_back};
-use crate::platform::files::{self, Untrusted};
+use crate::platform::files;
 
 /// The content of a file; nothing where it is missing, not ours, or longer than `most` bytes.
 pub(super) fn read(path: &Path, most: u64) -> Option<Vec<u8>> {
-    let read = || -> Result<Vec<u8>, Untrusted> {
-        let (file, _) = files::open(path)?;
-        let mut bytes = Vec::new();
-        file.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
-        Ok(bytes)
-    };
-    match read() {
-        Ok(bytes) if bytes.len() as u64 <= most => Some(bytes),
-        Ok(_) => {
+    match files::read(path, most.saturating_add(1)) {
+        Ok(Some(bytes)) if bytes.len() as u64 > most => {
             tracing::warn!(file = %path.display(), most, "the file is too long and not read");
             None
         }
-        Err(Untrusted::Io(error)) if error.kind() == io::ErrorKind::NotFound => None,
+        Ok(read) => read,
         Err(error) => {
             tracing::warn!(file = %path.display(), %error, "the file is not read");
             None
@@ -34,19 +27,7 @@ pub(super) fn read(path: &Path, most: u64) -> Option<Vec<u8>> {
 pub(super) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let dir = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
     files::private_dir(dir).map_err(io::Error::other)?;
-    let mut new = tempfile::Builder::new().prefix(".new-").tempfile_in(dir)?;
-    new.write_all(bytes)?;
-    new.as_file().sync_all()?;
-    new.persist(path).map_err(|error| error.error)?;
-    Ok(())
-}
-
-/// Removes a file; one that is not there is as good as removed.
-pub(super) fn remove(path: &Path) -> io::Result<()> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
+    files::replace(path, bytes)
 }
 
 /// Whether `then` is less than `span` ago. A clock that was set back since makes everything long ago:
@@ -73,8 +54,8 @@ mod tests {
         let other = dir.path().join("other");
         std::fs::hard_link(&path, &other).unwrap();
         assert_eq!(read(&path, 10), None, "it has a second name");
-        remove(&path).unwrap();
-        remove(&path).expect("twice is no error");
+        files::remove(&path).unwrap();
+        files::remove(&path).expect("twice is no error");
     }
 
     #[test]

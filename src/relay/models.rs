@@ -21,6 +21,7 @@ use super::keeping;
 use crate::clock::Clock;
 use crate::login::directory::Named;
 use crate::login::{Login, LoginError, Logins};
+use crate::platform::files;
 use crate::vendor::openai::api::Listed;
 use crate::vendor::{OpenAi, VendorError};
 pub use known::{Known, Meant};
@@ -89,7 +90,7 @@ impl Catalogue {
             let inner = &catalogue.inner;
             let _alone = inner.disk();
             let path = kept::path(&inner.dir, &named);
-            if let Err(error) = keeping::remove(&path) {
+            if let Err(error) = files::remove(&path) {
                 tracing::warn!(file = %path.display(), %error, "the list of models could not be removed");
             }
             inner.shelves().remove(&named);

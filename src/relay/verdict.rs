@@ -15,6 +15,7 @@ use super::headers;
 use super::passing::Failed;
 use crate::clock::Timestamp;
 use crate::vendor::redact::redact;
+use crate::vendor::wire;
 
 /// The codes by which a spent subscription is told.
 const LIMITS: [&str; 3] = ["usage_limit_reached", "usage_limit_exceeded", "usage_not_included"];
@@ -59,7 +60,9 @@ pub(super) fn refused(status: u16, headers: &HeaderMap, body: &[u8], now: Timest
         code,
         param: text("param"),
         message,
-        retry_after: retry_after(headers, now),
+        retry_after: headers
+            .get(header::RETRY_AFTER)
+            .and_then(|value| wire::retry_after(value, now)),
         body: redact(body),
         headers: headers::back(headers),
     }
@@ -173,16 +176,6 @@ fn unexplained(status: u16, body: &[u8]) -> String {
         _ if page || body.is_empty() => format!("the API answered HTTP {status} without a reason"),
         _ => format!("the API answered HTTP {status}: {}", redact(body)),
     }
-}
-
-/// `Retry-After` in seconds or as a date (RFC 9110 section 10.2.3).
-fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
-    let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
-    let pause = match text.parse::<u64>() {
-        Ok(secs) => Duration::from_secs(secs),
-        Err(_) => Timestamp::from_system(httpdate::parse_http_date(text).ok()?).since(now),
-    };
-    Some(pause.min(MAX_PAUSE))
 }
 
 /// `… Please try again in 6.5s.` and `… in 28ms`: how the backend names a pause inside a stream.

@@ -4,7 +4,7 @@
 //! token is dead, and a full disk must not be what loses the new one.
 
 use std::fs::File;
-use std::io::{self, Read as _, Seek as _, Write as _};
+use std::io::{self, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -114,7 +114,7 @@ impl Slot {
     /// Where the removal does not reach the disk.
     pub fn clear_mark(&self) -> Result<(), StoreError> {
         let path = self.spare_path();
-        remove(&path)
+        files::remove(&path)
             .and_then(|()| files::sync_dir(&self.dir))
             .map_err(|source| StoreError::new("clear", &path, source))
     }
@@ -134,8 +134,8 @@ impl Slot {
             _ => self.keep_anew(&bytes).map_err(|source| StoreError::new("save", &path, source))?,
         }
         // What is left over is older than what was just kept; the next start would only remove it too.
-        let _ = remove(&self.spare_path());
-        let _ = remove(&self.rescue_path());
+        let _ = files::remove(&self.spare_path());
+        let _ = files::remove(&self.rescue_path());
         Ok(())
     }
 
@@ -151,7 +151,7 @@ impl Slot {
     }
 
     fn keep_anew(&self, bytes: &[u8]) -> io::Result<()> {
-        write_whole(&self.dir, &self.path(), bytes)
+        files::replace(&self.path(), bytes)
     }
 
     /// Keeps a second copy in the state directory, for when the first place takes no writes.
@@ -160,7 +160,7 @@ impl Slot {
     /// Where this place takes none either.
     pub fn rescue(&self, record: &Record) -> Result<(), StoreError> {
         let path = self.rescue_path();
-        write_whole(&self.rescue_dir, &path, &format::encode(record))
+        files::replace(&path, &format::encode(record))
             .map_err(|source| StoreError::new("save a second copy in", &path, source))
     }
 
@@ -170,7 +170,7 @@ impl Slot {
     /// Where it cannot be written.
     pub fn quarantine(&self, record: &Record, now: Timestamp) -> Result<PathBuf, StoreError> {
         let path = self.aside("quarantined", now);
-        write_whole(&self.dir, &path, &format::encode(record))
+        files::replace(&path, &format::encode(record))
             .map_err(|source| StoreError::new("quarantine", &path, source))?;
         Ok(path)
     }
@@ -184,7 +184,7 @@ impl Slot {
         paths.extend(self.asides());
         let mut result = Ok(());
         for path in paths {
-            if let Err(source) = remove(&path) {
+            if let Err(source) = files::remove(&path) {
                 result = result.and(Err(StoreError::new("remove", &path, source)));
             }
         }
@@ -243,30 +243,5 @@ impl Slot {
 
 /// The content of a file that must be ours; nothing where there is none.
 pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>, Untrusted> {
-    let (file, loose) = match files::open(path) {
-        Err(Untrusted::Io(error)) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        other => other?,
-    };
-    if loose {
-        tracing::warn!(file = %path.display(), "the file was open to others; it is now 0600");
-    }
-    let mut bytes = Vec::new();
-    file.take(MAX_BYTES).read_to_end(&mut bytes)?;
-    Ok(Some(bytes))
-}
-
-/// Replaces `path` by a new file in one step.
-pub(super) fn write_whole(dir: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut new = tempfile::Builder::new().prefix(".new-").tempfile_in(dir)?;
-    new.write_all(bytes)?;
-    new.as_file().sync_all()?;
-    new.persist(path).map_err(|error| error.error)?;
-    files::sync_dir(dir)
-}
-
-pub(super) fn remove(path: &Path) -> io::Result<()> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
+    files::read(path, MAX_BYTES)
 }

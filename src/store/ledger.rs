@@ -10,9 +10,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use super::file::{read, write_whole};
+use super::file::read;
 use super::{StoreError, format};
 use crate::clock::Timestamp;
+use crate::platform::files;
 
 /// The numbers of one login.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,8 +112,7 @@ impl Ledger {
         let mut held = self.content.lock().unwrap_or_else(PoisonError::into_inner);
         let mut next = held.clone();
         change(&mut next);
-        let dir = self.path.parent().expect("the ledger stands in the data directory");
-        write_whole(dir, &self.path, &format::encode(&next))
+        files::replace(&self.path, &format::encode(&next))
             .map_err(|source| StoreError::new("save", &self.path, source))?;
         *held = next;
         Ok(())

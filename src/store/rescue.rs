@@ -4,11 +4,11 @@
 //! rename) or in the state directory (the disk was full). The newest of the same epoch is the login;
 //! a mark without an answer means that nobody knows whether the refresh token still works.
 
-use super::file::{Slot, Spare, read, remove};
+use super::file::{Slot, Spare, read};
 use super::format::{self, Record, Unreadable};
 use super::{StoreError, ledger::Entry};
 use crate::clock::Timestamp;
-use crate::platform::files::Untrusted;
+use crate::platform::files::{self, Untrusted};
 
 /// A login as found at a start.
 #[derive(Debug, Default)]
@@ -166,7 +166,7 @@ impl Slot {
     fn forget_if_over(&self, ledger: Entry, loaded: &Loaded) {
         if ledger.epoch > 0 && loaded.notices.is_empty() && loaded.interrupted.is_none() {
             for path in [self.path(), self.spare_path(), self.rescue_path()] {
-                if let Err(error) = remove(&path) {
+                if let Err(error) = files::remove(&path) {
                     tracing::warn!(file = %path.display(), %error, "could not finish a logout");
                 }
             }

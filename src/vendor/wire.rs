@@ -186,7 +186,9 @@ fn failure(error: reqwest::Error, sent: bool) -> NoAnswer {
     NoAnswer { sent, timeout, message }
 }
 
-fn retry_after(value: &HeaderValue, now: Timestamp) -> Option<Duration> {
+/// The pause that `Retry-After` asks for, in seconds or as a date (RFC 9110 section 10.2.3); an hour at most.
+#[must_use]
+pub fn retry_after(value: &HeaderValue, now: Timestamp) -> Option<Duration> {
     let text = value.to_str().ok()?.trim();
     let pause = match text.parse::<u64>() {
         Ok(secs) => Duration::from_secs(secs),

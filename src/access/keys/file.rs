@@ -1,13 +1,13 @@
 //! The keys' file: what is written down of a key, which is enough to know it by and not to make it.
 
-use std::io::{self, Read as _, Write as _};
+use std::io;
 use std::path::Path;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{Bound, MOST_KEYS, Scope};
 use crate::clock::Timestamp;
-use crate::platform::files::{self, Untrusted};
+use crate::platform::files;
 
 /// The version that is written, and the newest that is read.
 const VERSION: u64 = 1;
@@ -46,7 +46,7 @@ struct Versioned {
 /// Reads the file; a missing one holds nothing. One that cannot be used is moved aside, so that nothing
 /// writes over it. The error says why not even that could be done.
 pub(super) fn load(path: &Path, now: Timestamp) -> Result<Vec<Kept>, String> {
-    let (kind, why) = match read(path) {
+    let (kind, why) = match files::read(path, MAX_BYTES) {
         Ok(None) => return Ok(Vec::new()),
         Ok(Some(bytes)) => match decode(&bytes) {
             Ok(keys) => return Ok(keys),
@@ -69,25 +69,7 @@ pub(super) fn save(path: &Path, keys: &[Kept]) -> io::Result<()> {
     let content = Content { version: VERSION, keys: keys.to_vec() };
     let mut bytes = serde_json::to_vec(&content).map_err(io::Error::other)?;
     bytes.push(b'\n');
-    let dir = path.parent().expect("the keys stand in the data directory");
-    let mut new = tempfile::Builder::new().prefix(".new-").tempfile_in(dir)?;
-    new.write_all(&bytes)?;
-    new.as_file().sync_all()?;
-    new.persist(path).map_err(|error| error.error)?;
-    files::sync_dir(dir)
-}
-
-fn read(path: &Path) -> Result<Option<Vec<u8>>, Untrusted> {
-    let (file, loose) = match files::open(path) {
-        Err(Untrusted::Io(error)) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        other => other?,
-    };
-    if loose {
-        tracing::warn!(file = %path.display(), "the file was open to others; it is now 0600");
-    }
-    let mut bytes = Vec::new();
-    file.take(MAX_BYTES).read_to_end(&mut bytes)?;
-    Ok(Some(bytes))
+    files::replace(path, &bytes)
 }
 
 /// What stands in the file, or what kind of file it is and why it cannot be used.

@@ -80,3 +80,19 @@ fn limits_and_ids_come_back_and_cookies_do_not() {
         answer.text();
     }
 }
+
+#[test]
+fn a_refusal_brings_the_limits_that_it_is_about() {
+    let relay = Relay::new();
+    relay.sandbox.fault(json!({
+        "on": "responses", "status": 429,
+        "headers": {"x-codex-primary-used-percent": "100", "set-cookie": "a=b"},
+        "body": {"error": {"type": "usage_limit_reached", "message": "The usage limit has been reached"}},
+    }));
+    let mut answer = relay.ask(RESPONSES, &question(json!({})));
+    answer.has_status(429);
+    assert_eq!(answer.header("x-codex-primary-used-percent"), Some("100"));
+    assert_eq!(answer.header("set-cookie"), None);
+    let usage = relay.daemon.ok("usage", json!({}));
+    assert_eq!(usage["windows"][0]["used_percent"], 100.0, "{usage}");
+}

@@ -210,3 +210,19 @@ fn a_websocket_is_declined_so_that_clients_fall_back() {
     answer.has_status(426);
     assert_eq!(get(&format!("{}/_sandbox/stats", relay.sandbox.url())).json()["responses"], 0);
 }
+
+#[test]
+fn a_conversation_without_a_name_has_one_that_it_keeps() {
+    let relay = Relay::new();
+    let named = |input: Value| {
+        relay.told(RESPONSES, &question(json!({"input": input})));
+        relay.sent()["prompt_cache_key"].as_str().unwrap().to_owned()
+    };
+    let said = |role: &str, text: &str| json!({"type": "message", "role": role, "content": text});
+    let begun = named(json!([said("user", "hi")]));
+    let grown = named(json!([said("user", "hi"), said("assistant", "yes"), said("user", "go on")]));
+    assert_eq!(begun, grown);
+    assert_ne!(begun, named(json!([said("user", "something else")])));
+    relay.told(RESPONSES, &question(json!({"prompt_cache_key": "mine"})));
+    assert_eq!(relay.sent()["prompt_cache_key"], "mine");
+}
