@@ -242,3 +242,22 @@ fn a_disk_that_takes_neither_log_nor_trail_is_no_reason_to_lend_nothing() {
         assert!(daemon.log().contains(told), "{}", daemon.log());
     }
 }
+
+#[test]
+fn a_daemon_started_with_few_files_allowed_takes_as_many_as_it_may_have() {
+    if !cfg!(target_os = "linux") {
+        return eprintln!("SKIPPED: no other system tells of another process's limits");
+    }
+    let sandbox = Sandbox::start();
+    let mut daemon = Daemon::at(Home::new(&sandbox));
+    let inner = daemon.command(&["serve"]);
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -Sn 256 && exec \"$0\" serve"]).arg(inner.get_program());
+    command.env_clear();
+    command.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    daemon.start_by(&mut command);
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", daemon.pid())).unwrap();
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    let numbers: Vec<u64> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    assert_eq!(numbers[0], numbers[1].min(65_536), "{line}");
+}
