@@ -10,22 +10,30 @@ mod args;
 mod ask;
 mod connect;
 mod demo;
+mod doctor;
 mod failure;
 mod generate;
+mod help;
+mod import;
 mod interrupt;
 mod key;
 mod lease;
 mod login;
 mod logout;
 mod models;
+mod open;
+mod others;
 mod output;
 mod paths;
 mod rpc;
 mod sandbox;
 mod serve;
+mod service;
+mod setup;
 mod status;
 mod token;
 mod usage;
+mod watch;
 mod words;
 
 use std::ffi::OsString;
@@ -72,6 +80,13 @@ fn dispatch(args: Args) -> Done {
         Verb::Key(verb) => key::run(&context, &verb),
         Verb::Models(verb) => models::run(&context, &verb),
         Verb::Accounts(verb) => accounts::run(&context, &verb),
+        Verb::Setup(verb) => setup::run(&context, &verb),
+        Verb::Import(verb) => import::run(&context, &verb),
+        Verb::Service(verb) => service::run(&context, &verb),
+        Verb::Doctor(verb) => doctor::run(&context, &verb),
+        Verb::Watch(verb) => watch::run(&context, &verb),
+        Verb::Open(verb) => open::run(&context, &verb),
+        Verb::Help(verb) => help::run(&context, &verb),
         Verb::Rpc(verb) => rpc::run(&context, &verb),
         Verb::Paths(verb) => paths::run(&context, &verb),
         Verb::Sandbox(verb) => sandbox::run(&verb),

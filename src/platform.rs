@@ -2,6 +2,7 @@
 pub mod files;
 pub mod harden;
 pub mod ipc;
+pub mod manager;
 pub mod paths;
 pub mod process;
 pub mod service;

@@ -337,6 +337,46 @@ pub struct AuditEntries {
     pub entries: Vec<crate::access::audit::Entry>,
 }
 
+/// The programs whose logins can be adopted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ImportSource {
+    /// The Codex CLI: `auth.json`.
+    Codex,
+    /// The OpenHands SDK: `openai_oauth.json`.
+    Openhands,
+    /// opencode: `auth.json`.
+    Opencode,
+}
+
+/// Parameters of `import`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImportParams {
+    /// Whose file it is.
+    pub source: ImportSource,
+    /// What stands in it.
+    pub contents: crate::secret::Secret,
+    /// As in [`Which`].
+    #[serde(default)]
+    pub vendor: Option<String>,
+    /// As in [`Which`].
+    #[serde(default)]
+    pub account: Option<String>,
+    /// Allows a login of another account to take the place of the one held.
+    #[serde(default)]
+    pub replace: bool,
+}
+
+/// Result of `page.open`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct PageOpened {
+    /// An address on loopback that opens the page once.
+    pub url: String,
+    /// When it stops doing so.
+    pub expires_at: Timestamp,
+}
+
 /// Result of `info`.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Info {

@@ -1,19 +1,39 @@
 //! The tree of verbs and flags, whose `--help` teaches by example.
 
+mod doctor;
+mod help;
+mod import;
+mod open;
+mod service;
+mod setup;
 mod verbs;
+mod watch;
 
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
+pub(crate) use doctor::*;
+pub(crate) use help::*;
+pub(crate) use import::*;
+pub(crate) use open::*;
+pub(crate) use service::*;
+pub(crate) use setup::*;
 pub(crate) use verbs::*;
+pub(crate) use watch::*;
 
 /// One ChatGPT login for every coding agent on your machine.
 ///
 /// A daemon keeps the login, refreshes it, lends short-lived access tokens to your programs and carries
 /// their completions through it. Sign in once with `valetkey login`.
 #[derive(Debug, Parser)]
-#[command(name = "valetkey", version, arg_required_else_help = true, max_term_width = 100)]
+#[command(
+    name = "valetkey",
+    version,
+    arg_required_else_help = true,
+    disable_help_subcommand = true,
+    max_term_width = 100
+)]
 #[command(after_help = "Examples:
   valetkey demo                               see it work, offline, in a few seconds
   valetkey login                              sign in with your browser
@@ -67,6 +87,18 @@ pub(crate) enum Verb {
     Key(Key),
     /// List the accounts, or choose the current one
     Accounts(Accounts),
+    /// Plug an agent in: the Codex CLI, OpenHands, opencode and others
+    Setup(Setup),
+    /// Adopt a login that another program holds
+    Import(Import),
+    /// Run the daemon as a service: install, start, stop, status, logs
+    Service(Service),
+    /// Look for what is wrong, and say what repairs it
+    Doctor(Doctor),
+    /// See logins, borrowers and limits as they change
+    Watch(Watch),
+    /// The same as a page in a browser, and to sign in and out from there
+    Open(Open),
     /// Call any method of the daemon
     Rpc(Rpc),
     /// Show where files and the socket are
@@ -81,6 +113,8 @@ pub(crate) enum Verb {
     Completions(Completions),
     /// Print the manual page
     Man(Man),
+    /// Read about a verb or a topic
+    Help(Help),
 }
 
 #[cfg(test)]
@@ -95,7 +129,7 @@ mod tests {
 
     #[test]
     fn every_visible_verb_teaches_by_example() {
-        for verb in Args::command().get_subcommands().filter(|verb| verb.get_name() != "help") {
+        for verb in Args::command().get_subcommands() {
             assert!(verb.get_after_help().is_some(), "{} has no example", verb.get_name());
         }
     }

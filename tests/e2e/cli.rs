@@ -1,11 +1,17 @@
 //! The command line, as a person and as a script use it.
 
 mod ask;
+mod doctor;
 mod door;
 mod fake;
+mod help;
+mod import;
 mod login;
 mod relayed;
+mod service;
+mod setup;
 mod spawn;
+mod watch;
 
 use std::io::Read as _;
 use std::process::{Output, Stdio};

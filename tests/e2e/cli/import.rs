@@ -1,0 +1,1 @@
+//! A login that another program held.

@@ -1,0 +1,1 @@
+//! Agents plugged in and out.
