@@ -10,6 +10,7 @@ mod door;
 mod guard;
 mod metrics;
 mod openai;
+pub(crate) mod page;
 mod segment;
 mod stream;
 mod subscription;
