@@ -21,6 +21,7 @@ mod key;
 mod lease;
 mod login;
 mod logout;
+mod misuse;
 mod models;
 mod open;
 mod others;
@@ -51,14 +52,16 @@ type Done = Result<(), Failure>;
 
 /// Runs the command line `words` (the program's name first) and gives the process's exit code.
 pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let words: Vec<OsString> = words.into_iter().collect();
     let parsed = Args::command()
-        .try_get_matches_from(words)
+        .try_get_matches_from(&words)
         .and_then(|matches| Args::from_arg_matches(&matches));
     match parsed {
         Ok(args) => match dispatch(args) {
             Ok(()) => ExitCode::SUCCESS,
             Err(failure) => failure.report(),
         },
+        Err(error) if misuse::is_mistake(&error) => misuse::failure(&error, &words).report(),
         Err(error) => {
             // A reader of `--help` that went away is no failure.
             let _ = error.print();

@@ -4,6 +4,8 @@
 //! before the socket, the socket before the word READY; and backwards, no answer owed and no token
 //! unsaved when the lock is let go.
 
+mod hooks;
+
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -30,6 +32,7 @@ use crate::rpc::dispatch::{self, About, Dispatcher, ReloadRequest, Surface};
 use crate::rpc::server::{self, Limits};
 use crate::store::{OpenError, Store, StoreError};
 use crate::telemetry;
+use hooks::Hooks;
 
 /// Threads for file work at once: there is never more of it than there are logins being saved.
 const FILE_THREADS: usize = 8;
@@ -135,9 +138,6 @@ async fn run(
     let ServeOptions { paths, config_path, config } = options;
     let clock = Clock::System;
     let begin = |what| move |source| ServeError::Begin { what, source };
-    for setting in not_in_force(&config) {
-        tracing::warn!("{setting} is set, but this version does nothing with it yet");
-    }
     let mut signals = Signals::new().map_err(begin("listening for signals"))?;
     let audit = Audit::start(&paths.audit_dir(), clock.clone());
     // What serves stops first, so that owners are still there for the answers it owes.
@@ -152,6 +152,7 @@ async fn run(
     let about = About { started_at: clock.now(), socket: socket.clone() };
     let kept = relay::Kept { models: paths.models_dir(), usage: paths.usage_file() };
     let relay = Relay::new(logins.clone(), clock.clone(), config.relay.clone(), kept);
+    let hooks = Hooks::start(&logins, &relay, &clock, &config, &stop);
     let keys = Keys::open(&paths.data_dir, clock.clone());
     let keys_kept = tokio::spawn({
         let (keys, stop) = (keys.clone(), owners_stop.clone());
@@ -201,6 +202,7 @@ async fn run(
         logins: logins.clone(),
         relay: relay.clone(),
         http: http.clone(),
+        hooks: &hooks,
         logs,
         began: &config,
     };
@@ -225,7 +227,7 @@ async fn run(
     tracing::info!("stopping");
     service::stopping();
     stop.cancel();
-    let served = async { tokio::join!(server, http.ended(), pages) };
+    let served = async { tokio::join!(server, http.ended(), pages, hooks.ended()) };
     if tokio::time::timeout(config.daemon.shutdown_grace, served).await.is_err() {
         tracing::warn!("some clients were not answered in time");
     }
@@ -244,19 +246,6 @@ fn listen(socket: &str) -> io::Result<Listener> {
         return Ok(inherited);
     }
     Listener::bind(socket)
-}
-
-/// Settings that are understood but have nothing behind them yet. Silence would be a promise.
-fn not_in_force(config: &Config) -> Vec<&'static str> {
-    let hooks = &config.hooks;
-    [
-        (!hooks.on_login_required.is_empty(), "hooks.on_login_required"),
-        (!hooks.on_limit.is_empty(), "hooks.on_limit"),
-        (!hooks.on_refresh.is_empty(), "hooks.on_refresh"),
-    ]
-    .into_iter()
-    .filter_map(|(set, name)| set.then_some(name))
-    .collect()
 }
 
 /// Settings that differ from those that the daemon was started with, and are looked at only then.
@@ -283,6 +272,7 @@ struct Configuration<'a> {
     logins: Logins,
     relay: Relay,
     http: Http,
+    hooks: &'a Hooks,
     logs: &'a telemetry::Guard,
     /// What the daemon was started with.
     began: &'a Config,
@@ -306,6 +296,7 @@ impl Configuration<'_> {
             Ok(config) => {
                 self.logins.configure(&config).await;
                 self.http.configure(&config.http).await;
+                self.hooks.configure(&config);
                 for setting in not_before_a_restart(self.began, &config) {
                     tracing::warn!(
                         "{setting} has changed: that comes into force when the daemon is started again"

@@ -42,7 +42,7 @@
 //! | [`relay`] | what passes through to the API without the token leaving | secret, clock, config, platform, meter, login, vendor |
 //! | [`rpc`] | how bytes become calls, and calls become answers | secret, clock, platform, meter, access, login, relay |
 //! | [`http`] | how requests and answers of HTTP become the same, and who may send them | secret, clock, config, platform, meter, access, login, relay, rpc |
-//! | [`daemon`] | in which order everything begins and ends | clock, config, platform, telemetry, store, login, access, relay, rpc, http |
+//! | [`daemon`] | in which order everything begins and ends; what the person is told of | clock, config, platform, telemetry, store, vendor, login, access, relay, rpc, http |
 //! | [`cli`] | what a person types and sees | clock, config, platform, vendor, rpc, daemon |
 //!
 //! A test reads this table and holds the code to it; `cli` enters the daemon in `serve` only, and of the
@@ -66,7 +66,8 @@
 //! - No way to print a secret: no `Display`, no `Serialize`, no `PartialEq`; `expose()` stands in few files.
 //! - No `unsafe` code. No `SystemTime::now` outside [`clock`]. No `println!` outside [`cli`]. No `cfg` for a
 //!   system outside [`platform`].
-//! - No window is ever opened by the daemon, and no program started: it hands out addresses.
+//! - No window is ever opened by the daemon, it hands out addresses; and no program is started but the
+//!   person's own `[hooks]`.
 //! - No encryption at rest: files are 0600 in 0700 folders. A key beside the lock would be decoration.
 //! - No `utils`, no `types`, no `errors`.
 //!

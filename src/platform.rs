@@ -1,4 +1,5 @@
 //! What differs between machines, and nowhere else: every `cfg` for a system stands below this room.
+pub mod command;
 pub mod files;
 pub mod harden;
 pub mod ipc;

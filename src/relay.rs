@@ -15,6 +15,7 @@ pub mod headers;
 mod keeping;
 pub mod models;
 pub mod passing;
+mod reached;
 pub mod rebuild;
 pub mod routing;
 pub mod sanitise;
@@ -34,7 +35,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::HeaderMap;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast};
 
 use crate::clock::Clock;
 use crate::config::{self, SystemPrompt};
@@ -46,6 +47,7 @@ use chat::Asked;
 pub use failure::Failure;
 use flow::{Flow, Piece};
 use models::{Catalogue, Known, ModelsSource};
+pub use reached::Reached;
 use routing::{RouteError, Routing};
 use sanitise::{Shaped, Terms};
 use usage::{Tokens, Uses};
@@ -114,6 +116,7 @@ struct Inner {
     carrier: Carrier,
     catalogue: Catalogue,
     uses: Uses,
+    reached: reached::Teller,
     routing: Routing,
     settings: RwLock<config::Relay>,
     /// What each vendor's backend was found to refuse.
@@ -135,6 +138,7 @@ impl Relay {
                 carrier: Carrier::new(),
                 catalogue: Catalogue::new(kept.models),
                 uses: Uses::open(kept.usage),
+                reached: reached::Teller::default(),
                 routing: Routing::default(),
                 settings: RwLock::new(settings),
                 learned: Mutex::default(),
@@ -155,6 +159,12 @@ impl Relay {
         &self.inner.uses
     }
 
+    /// Every limit that a completion meets from now on, each time that one does.
+    #[must_use]
+    pub fn limits_reached(&self) -> broadcast::Receiver<Reached> {
+        self.inner.reached.listen()
+    }
+
     /// The account was signed out: what was learned for it is nobody's any more.
     pub async fn forget(&self, named: &Named) {
         self.inner.catalogue.forget(named).await;
@@ -173,9 +183,10 @@ impl Relay {
     /// # Errors
     /// [`Failure`], with nothing of an answer passed on.
     pub async fn carry(&self, ask: Ask) -> Result<Carried, Failure> {
+        let named = ask.named.clone();
         let carried = self.begin(ask).await;
         if let Err(failure) = &carried {
-            self.inner.meter.error(failure.kind());
+            self.inner.failed(&named, failure);
         }
         carried
     }
@@ -235,6 +246,12 @@ impl Relay {
 }
 
 impl Inner {
+    /// Counts a failure, and tells of it where it is a reached limit.
+    fn failed(&self, named: &Named, failure: &Failure) {
+        self.meter.error(failure.kind());
+        self.reached.tell(named, failure);
+    }
+
     /// The request as the backend takes it, for a model that there is.
     fn shaped(
         &self,
@@ -324,7 +341,7 @@ impl Counted {
     pub fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Piece, Failure>>> {
         let piece = ready!(self.flow.poll_piece(cx));
         if let Some(Err(failure)) = &piece {
-            self.inner.meter.error(failure.kind());
+            self.inner.failed(&self.named, failure);
         }
         Poll::Ready(piece)
     }

@@ -11,6 +11,7 @@ mod watch;
 
 use std::path::PathBuf;
 
+use clap::builder::FalseyValueParser;
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
 pub(crate) use doctor::*;
@@ -61,7 +62,7 @@ pub(crate) struct Global {
     #[arg(long, global = true, help_heading = GLOBAL, value_name = "FILE", env = "VALETKEY_CONFIG", hide_env_values = true)]
     pub(crate) config: Option<PathBuf>,
     /// Fail instead of starting a daemon where none runs
-    #[arg(long, global = true, help_heading = GLOBAL)]
+    #[arg(long, global = true, help_heading = GLOBAL, env = "VALETKEY_NO_SPAWN", hide_env_values = true, value_parser = FalseyValueParser::new())]
     pub(crate) no_spawn: bool,
 }
 

@@ -1,6 +1,7 @@
 //! From the flags to a connection: which socket, and a daemon behind it.
 
 use std::fs::File;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::mpsc::channel;
@@ -8,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::config::Config;
 use crate::platform::files;
+use crate::platform::ipc;
 use crate::platform::paths::Paths;
 use crate::platform::spawn::{self, EXIT_ALREADY_RUNNING, StartError};
 use crate::rpc::client::{Client, ClientError};
@@ -24,6 +26,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// The variables that point a daemon elsewhere than an installed service would look.
 const OVERRIDES: [&str; 4] =
     ["VALETKEY_CONFIG", "VALETKEY_DATA_DIR", "VALETKEY_STATE_DIR", "VALETKEY_SOCKET"];
+
+/// Whoever says where a daemon keeps its data means one on this machine.
+const DATA_DIR: &str = "VALETKEY_DATA_DIR";
 
 /// What every verb starts from.
 pub(crate) struct Context {
@@ -60,6 +65,7 @@ impl Context {
         if let Some(file) = &self.global.config {
             paths.config_file = std::path::absolute(file).map_err(|error| {
                 Failure::new(Exit::Usage, format!("--config is no usable path: {error}"))
+                    .hint("name the file from the root on")
             })?;
         }
         Ok(with_socket(paths, self.global.socket.clone()))
@@ -70,9 +76,27 @@ impl Context {
         let paths = self.paths()?;
         match Client::connect(&paths.socket) {
             Ok(client) => Ok(client),
-            Err(ClientError::Unreachable { .. }) if !self.global.no_spawn => self.start(&paths),
+            Err(ClientError::Unreachable { socket, source }) => {
+                let elsewhere = self.may_be_elsewhere(&paths);
+                if !self.global.no_spawn && !elsewhere {
+                    return self.start(&paths);
+                }
+                // It would be in the way of the next one to listen there.
+                let removed = source.kind() == ErrorKind::ConnectionRefused
+                    && ipc::remove_abandoned(&socket).unwrap_or(false);
+                let failure = Failure::from(ClientError::Unreachable { socket, source });
+                Err(unreachable(failure, removed, elsewhere))
+            }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Whether the socket was named by somebody, and no daemon has ever kept anything on this machine: then
+    /// it most likely is another machine's, forwarded, and a daemon of its own here, which knows of no
+    /// login, would only be in its way.
+    fn may_be_elsewhere(&self, paths: &Paths) -> bool {
+        let named = self.global.socket.is_some();
+        named && std::env::var_os(DATA_DIR).is_none() && !paths.data_dir.exists()
     }
 
     fn start(&self, paths: &Paths) -> Result<Client, Failure> {
@@ -119,22 +143,43 @@ pub(crate) fn this_program() -> Result<PathBuf, Failure> {
     })
 }
 
+/// Says what can be done about a daemon that was not to be started.
+fn unreachable(failure: Failure, removed: bool, elsewhere: bool) -> Failure {
+    let hint = match (removed, elsewhere) {
+        (true, true) => {
+            "nobody listened there any more, so the file was removed: open the tunnel again, or run `valetkey serve` for a daemon on this machine"
+        }
+        (true, false) => {
+            "nobody listened there any more, so the file was removed: open the tunnel again, or start a daemon with `valetkey serve`"
+        }
+        (false, true) => {
+            "if it is forwarded from another machine, look at the tunnel; for a daemon on this one run `valetkey serve`"
+        }
+        (false, false) => "start it with `valetkey serve`, or leave out --no-spawn",
+    };
+    failure.hint(hint)
+}
+
 fn with_socket(mut paths: Paths, socket: Option<String>) -> Paths {
     paths.socket = socket.unwrap_or(paths.socket);
     paths
 }
 
 fn not_started(error: &StartError) -> Failure {
+    let mut hint = None;
     let sentence = match error {
         // The daemon is this same program, and has said it in the form that we are about to say it in.
         StartError::Exited { said, .. } if !said.is_empty() => {
-            let said = said.strip_prefix("error:").unwrap_or(said).trim();
-            format!("the daemon did not start: {said}")
+            let said = said.strip_prefix("error:").unwrap_or(said);
+            let (said, next) = said.split_once("\n  hint:").unwrap_or((said, ""));
+            hint = Some(next.trim()).filter(|next| !next.is_empty());
+            format!("the daemon did not start: {}", said.trim())
         }
         other => other.to_string(),
     };
-    Failure::new(Exit::Unreachable, sentence)
-        .hint("`valetkey serve` runs it where you can watch it")
+    let watch = "`valetkey serve` runs it where you can watch it";
+    let hint = hint.map_or_else(|| watch.to_owned(), |next| format!("{next}; {watch}"));
+    Failure::new(Exit::Unreachable, sentence).hint(hint)
 }
 
 /// The lock that starters share, held until it is dropped. Where it cannot be had (a read-only

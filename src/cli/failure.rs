@@ -62,10 +62,21 @@ impl Failure {
         if let Some(sentence) = &self.sentence {
             let _ = writeln!(stderr, "{ERROR}error:{ERROR:#} {}", plain(sentence));
         }
-        if let Some(hint) = &self.hint {
+        if let Some(hint) = self.hint.as_deref().or_else(|| self.usual_hint()) {
             let _ = writeln!(stderr, "  {HINT}hint:{HINT:#} {}", plain(hint));
         }
         ExitCode::from(self.exit)
+    }
+
+    /// The next step where nobody knew a better one.
+    fn usual_hint(&self) -> Option<&'static str> {
+        self.sentence.as_ref()?;
+        match self.exit {
+            code if code == Exit::Usage as u8 => Some("`valetkey help` lists verbs and topics"),
+            code if code == Exit::UsageLimit as u8 => Some("`valetkey usage` shows what is used"),
+            code if code == Exit::Interrupted as u8 => None,
+            _ => Some("`valetkey doctor` looks for what is wrong"),
+        }
     }
 
     #[cfg(test)]
@@ -160,6 +171,7 @@ impl From<PathsError> for Failure {
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
         Self::new(Exit::Usage, error.to_string())
+            .hint("`valetkey help configuration` shows every setting and its default")
     }
 }
 
@@ -174,6 +186,14 @@ mod tests {
         assert_eq!(code(Kind::UsageLimit), 5);
         assert_eq!(code(Kind::ConsentRequired), 2);
         assert_eq!(code(Kind::StorageError), 1);
+    }
+
+    #[test]
+    fn whoever_fails_is_told_a_next_step() {
+        let usual = |exit| Failure::new(exit, "it failed").usual_hint();
+        assert!(usual(Exit::Failed).is_some() && usual(Exit::Usage).is_some());
+        assert_eq!(usual(Exit::Interrupted), None, "the person knows");
+        assert_eq!(Failure::silent(Exit::LoginRequired).usual_hint(), None);
     }
 
     #[test]

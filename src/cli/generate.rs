@@ -9,6 +9,7 @@ use clap::{Command, CommandFactory as _};
 use super::Done;
 use super::args::{Args, Completions, Man};
 use super::failure::{Exit, Failure};
+use super::help::TOPICS;
 
 /// What stands at the end of the first page, as pairs of a term and its meaning.
 const ENVIRONMENT: &[(&str, &str)] = &[
@@ -16,6 +17,10 @@ const ENVIRONMENT: &[(&str, &str)] = &[
     ("VALETKEY_DATA_DIR", "Where the credentials are kept."),
     ("VALETKEY_STATE_DIR", "Where logs and the audit trail are kept."),
     ("VALETKEY_SOCKET", "The daemon's socket; on Windows the name of its pipe."),
+    (
+        "VALETKEY_NO_SPAWN",
+        "Anything but \"0\", \"no\" or \"false\" is --no-spawn: for machines whose daemon is elsewhere.",
+    ),
     (
         "VALETKEY_LOG_TO",
         "Where the daemon's log goes: \"file\" or \"stderr\". Unless given, standard error under a service \
@@ -57,6 +62,7 @@ pub(super) fn man(verb: &Man) -> Done {
     };
     std::fs::create_dir_all(dir).and_then(|()| write_pages(&tree, dir)).map_err(|error| {
         Failure::new(Exit::Failed, format!("cannot write into {}: {error}", dir.display()))
+            .hint("`--dir` takes a folder that you may write into")
     })
 }
 
@@ -89,6 +95,7 @@ fn page(command: &Command) -> io::Result<Vec<u8>> {
     if first {
         page.extend(terms("EXIT STATUS", EXIT_STATUS).into_bytes());
         page.extend(terms("ENVIRONMENT", ENVIRONMENT).into_bytes());
+        page.extend(topics().into_bytes());
         page.extend(b".SH FILES\n\\fBvaletkey paths\\fR prints where everything is.\n");
     } else {
         page.extend(b".SH \"SEE ALSO\"\n\\fBvaletkey\\fR(1)\n");
@@ -113,6 +120,13 @@ fn terms(heading: &str, pairs: &[(&str, &str)]) -> String {
         let _ = write!(section, ".TP\n\\fB{}\\fR\n{}\n", escape(term), escape(meaning));
         section
     })
+}
+
+/// What `valetkey help` knows beside the verbs.
+fn topics() -> String {
+    let names: Vec<String> = TOPICS.iter().map(|topic| escape(&topic.name)).collect();
+    let told = "prints more about each of these, as the README does:";
+    format!(".SH TOPICS\n\\fBvaletkey help\\fR \\fITOPIC\\fR {told}\n{}.\n", names.join(", "))
 }
 
 /// Text as roff(7) takes it: no escapes of its own, no line that begins a request, hyphens that can

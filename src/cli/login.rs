@@ -101,7 +101,8 @@ fn start(client: &mut crate::rpc::client::Client, verb: &Login) -> Result<LoginS
         .hint("run `valetkey login` on a terminal, or accept it with `valetkey login --yes`"));
     }
     if !accepted()? {
-        return Err(Failure::new(Exit::Failed, "nothing was done: the notice was not accepted"));
+        return Err(Failure::new(Exit::Failed, "nothing was done: the notice was not accepted")
+            .hint("run `valetkey login` to read it again"));
     }
     params.consent = true;
     Ok(client.call("login.start", &params)?)
@@ -212,7 +213,8 @@ fn wait(
                 return Err(Failure::new(
                     Exit::Failed,
                     "the login could not be followed to its end",
-                ));
+                )
+                .hint("`valetkey status` says whether it was completed"));
             }
         }
     }
@@ -223,7 +225,9 @@ fn finish(outcome: &LoginPoll) -> Done {
         LoginProgress::Complete => Ok(show::signed_in(&outcome.status)?),
         LoginProgress::Failed => Err(match &outcome.error {
             Some(error) => error.clone().into(),
-            None => Failure::new(Exit::Failed, "the login failed"),
+            None => {
+                Failure::new(Exit::Failed, "the login failed").hint("run `valetkey login` again")
+            }
         }),
         LoginProgress::Expired => {
             Err(Failure::new(Exit::Failed, "nobody finished the login in time")
@@ -232,7 +236,8 @@ fn finish(outcome: &LoginPoll) -> Done {
         LoginProgress::Cancelled | LoginProgress::Pending => Err(Failure::new(
             Exit::Failed,
             "the login was cancelled: a later one or a logout took its place",
-        )),
+        )
+        .hint("`valetkey status` says who is signed in")),
     }
 }
 

@@ -46,6 +46,7 @@ fn from_stdin() -> Result<String, Failure> {
     let read = io::stdin().take(PARAMS_BYTES_MAX).read_to_string(&mut text);
     read.map_err(|error| {
         Failure::new(Exit::Usage, format!("cannot read the parameters: {error}"))
+            .hint("`-` reads one JSON object from standard input")
     })?;
     Ok(text)
 }

@@ -17,8 +17,10 @@ pub(super) fn run(context: &Context, verb: &Serve) -> Done {
     daemon::serve(ServeOptions { paths, config_path, config }).map_err(|error| {
         if error.is_already_running() {
             let code = u8::try_from(EXIT_ALREADY_RUNNING).unwrap_or(Exit::Failed as u8);
-            return Failure::with_code(code, error.to_string());
+            return Failure::with_code(code, error.to_string())
+                .hint("`valetkey status` asks the one that runs, and `valetkey rpc shutdown` ends it");
         }
         Failure::new(Exit::Failed, error.to_string())
+            .hint("`valetkey paths` shows which folders and socket are meant, `valetkey doctor` looks at them")
     })
 }

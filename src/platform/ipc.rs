@@ -4,6 +4,8 @@
 //! because its reads go by readiness and save the failing `read` that a try-first loop makes each time.
 
 #[cfg(unix)]
+mod abandoned;
+#[cfg(unix)]
 #[cfg(test)]
 mod tests;
 #[cfg(unix)]
@@ -193,6 +195,19 @@ impl io::Write for BlockingStream {
 /// As the system's `connect`.
 pub fn connect_blocking(socket: &str) -> io::Result<BlockingStream> {
     ConnectOptions::new().name(name(socket)?).connect_sync().map(BlockingStream)
+}
+
+/// Removes a socket of ours that nobody listens on any more, and says whether there was one. Such files
+/// are left by a daemon that was killed, and by an SSH server whose client has gone (sshd_config(5),
+/// `StreamLocalBindUnlink`); the next one to listen there would be refused.
+///
+/// Whoever is about to listen there is not disturbed: the file has to stay the same and refuse for a
+/// while, and what is taken away is looked at once more before it is gone.
+///
+/// # Errors
+/// Where it cannot be looked at or taken away.
+pub fn remove_abandoned(socket: &str) -> io::Result<bool> {
+    system::remove_abandoned(socket)
 }
 
 /// Connects as a client within a runtime: what tests hold many of.

@@ -29,6 +29,7 @@ fn read(input: impl Read) -> Result<String, Failure> {
     let mut bytes = Vec::new();
     let unreadable = |why: &dyn std::fmt::Display| {
         Failure::new(Exit::Usage, format!("standard input cannot be asked: {why}"))
+            .hint("it has to be text; a file goes in as in: valetkey ask 'Review this.' < main.rs")
     };
     match input.take(STDIN_BYTES_MAX + 1).read_to_end(&mut bytes) {
         Err(error) => return Err(unreadable(&error)),

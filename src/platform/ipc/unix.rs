@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 
 use tokio::io::Interest;
 
+pub(super) use super::abandoned::remove_abandoned;
 use super::{Credentials, ListenerOptions, name};
 use crate::platform::files;
 use crate::platform::paths::SOCKET_BYTES_MAX;

@@ -19,6 +19,11 @@ pub(super) fn bind(socket: &str) -> io::Result<Listener> {
     ListenerOptions::new().name(name(socket)?).security_descriptor(owner_only).create_tokio()
 }
 
+/// A pipe's name ends with the last who has it open.
+pub(super) fn remove_abandoned(_: &str) -> io::Result<bool> {
+    Ok(false)
+}
+
 pub(super) async fn accept(listener: &Listener) -> io::Result<Stream> {
     listener.accept().await
 }
