@@ -26,6 +26,7 @@ const OVERRIDES: [&str; 4] =
     ["VALETKEY_CONFIG", "VALETKEY_DATA_DIR", "VALETKEY_STATE_DIR", "VALETKEY_SOCKET"];
 
 /// What every verb starts from.
+#[derive(Clone)]
 pub(crate) struct Context {
     global: Global,
 }

@@ -68,6 +68,11 @@ impl Failure {
         ExitCode::from(self.exit)
     }
 
+    /// What went wrong; empty where all is said already.
+    pub(crate) fn sentence(&self) -> &str {
+        self.sentence.as_deref().unwrap_or_default()
+    }
+
     #[cfg(test)]
     pub(crate) fn code(&self) -> u8 {
         self.exit

@@ -51,7 +51,7 @@ fn browser(url: &str, no_browser: bool) -> io::Result<bool> {
 }
 
 /// Whether no window could be opened here: a remote shell, or a Linux without a display.
-fn headless() -> bool {
+pub(in super::super) fn headless() -> bool {
     let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     let display = std::env::consts::OS != "linux"
         || set("DISPLAY")
