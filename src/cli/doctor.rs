@@ -46,7 +46,8 @@ pub(super) fn run(context: &Context, verb: &Doctor) -> Done {
 fn gather(context: &Context) -> Result<Facts, Failure> {
     let (tell, told) = channel();
     let context = context.clone();
-    std::thread::spawn(move || tell.send(facts::gather(&context)));
+    // It is waited for below, to its end.
+    std::thread::spawn(move || drop(tell.send(facts::gather(&context))));
     let began = Instant::now();
     let mut bar: Option<ProgressBar> = None;
     loop {

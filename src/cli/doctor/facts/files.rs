@@ -1,6 +1,7 @@
 //! Our files and folders as the file system has them: whose they are, who may look into them, how much
 //! room is left beside them. Looked at, never opened, but for the one lock.
 
+use std::ffi::OsStr;
 use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -135,11 +136,19 @@ fn within(dir: &Path, looked: &mut Vec<Looked>) {
             return looked.push(Looked { path: dir.to_owned(), role: Role::Private, entry });
         }
     };
-    let files =
-        entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| !kind.is_dir()));
+    let files = entries.flatten().filter(|entry| {
+        entry.file_type().is_ok_and(|kind| !kind.is_dir()) && is_ours(&entry.file_name())
+    });
     let mut files: Vec<PathBuf> = files.take(ENTRIES_MAX).map(|entry| entry.path()).collect();
     files.sort();
     looked.extend(files.iter().filter_map(|path| one(path, Role::Secret)));
+}
+
+/// Whether a file is one that the daemon makes: what else a person keeps beside them is not our concern.
+fn is_ours(name: &OsStr) -> bool {
+    let name = name.to_string_lossy();
+    // With more behind it where it was set aside.
+    name.contains(".json") || name.ends_with(".spare") || name.ends_with(".lock")
 }
 
 fn disks(paths: &Paths) -> Vec<Disk> {
@@ -200,6 +209,7 @@ mod tests {
         let credentials = dir.path().join("data/credentials");
         std::fs::create_dir_all(&credentials).unwrap();
         std::fs::write(dir.path().join("elsewhere"), "x").unwrap();
+        std::fs::write(credentials.join("a person's own"), "x").unwrap();
         let link = credentials.join("openai.json");
         std::os::unix::fs::symlink(dir.path().join("elsewhere"), &link).unwrap();
         let paths = Paths {

@@ -76,8 +76,7 @@ fn program(texts: &[String], home: Option<&str>) -> Option<PathBuf> {
     let commands = texts.iter().flat_map(|text| text.lines());
     let command = commands
         .filter_map(|line| line.trim().strip_prefix("ExecStart="))
-        .filter(|command| !command.trim().is_empty())
-        .next_back();
+        .rfind(|command| !command.trim().is_empty());
     let program = match command {
         Some(command) => first_word(command)?.replace("%h", home.unwrap_or("%h")),
         None => agent_program(texts.first()?)?,

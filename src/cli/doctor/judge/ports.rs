@@ -53,7 +53,7 @@ pub(super) fn door(facts: &Facts) -> Vec<Finding> {
     };
     let asked = facts.config.as_ref().ok().and_then(|config| config.http.listen);
     let daemon = match &facts.daemon {
-        Daemon::Answers(told) => Some(told),
+        Daemon::Answers(told) => Some(told.as_ref()),
         _ => None,
     };
     let Some(asked) = asked else { return vec![unasked(daemon)] };
@@ -88,7 +88,7 @@ pub(super) fn door(facts: &Facts) -> Vec<Finding> {
     }]
 }
 
-fn unasked(daemon: Option<&Box<Answering>>) -> Finding {
+fn unasked(daemon: Option<&Answering>) -> Finding {
     match daemon.and_then(|told| told.info.http.as_ref()) {
         Some(open) => Finding::warn(
             "door",
