@@ -46,7 +46,7 @@
 //! | [`cli`] | what a person types and sees | clock, config, platform, vendor, rpc, daemon |
 //!
 //! A test reads this table and holds the code to it; `cli` enters the daemon in `serve` only, and of the
-//! vendors nothing but the sandbox.
+//! vendors nothing but the sandbox and, in `doctor`, the question whether one can be reached.
 //!
 //! # What holds everywhere
 //!

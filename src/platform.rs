@@ -10,3 +10,4 @@ pub mod service;
 pub mod signals;
 pub mod spawn;
 pub mod tcp_owner;
+pub mod vitals;

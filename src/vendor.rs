@@ -10,6 +10,7 @@ pub mod jwks;
 pub mod openai;
 pub mod page;
 pub mod pkce;
+pub mod reach;
 pub mod redact;
 pub mod sandbox;
 pub mod wire;

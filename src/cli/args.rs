@@ -53,7 +53,7 @@ pub(crate) struct Args {
 /// Where `--help` shows the flags that every verb takes.
 const GLOBAL: &str = "Which daemon";
 
-#[derive(Debug, Default, ClapArgs)]
+#[derive(Clone, Debug, Default, ClapArgs)]
 pub(crate) struct Global {
     /// The daemon's socket (on Windows the name of its pipe)
     #[arg(long, global = true, help_heading = GLOBAL, value_name = "PATH", env = "VALETKEY_SOCKET", hide_env_values = true)]

@@ -31,6 +31,7 @@ const OVERRIDES: [&str; 4] =
 const DATA_DIR: &str = "VALETKEY_DATA_DIR";
 
 /// What every verb starts from.
+#[derive(Clone)]
 pub(crate) struct Context {
     global: Global,
 }

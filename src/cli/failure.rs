@@ -79,6 +79,11 @@ impl Failure {
         }
     }
 
+    /// What went wrong; empty where all is said already.
+    pub(crate) fn sentence(&self) -> &str {
+        self.sentence.as_deref().unwrap_or_default()
+    }
+
     #[cfg(test)]
     pub(crate) fn code(&self) -> u8 {
         self.exit

@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 
 /// The longest address of a Unix socket, its terminating zero included (`sockaddr_un.sun_path`).
 #[cfg(target_os = "linux")]
-pub(super) const SOCKET_BYTES_MAX: usize = 108;
+pub const SOCKET_BYTES_MAX: usize = 108;
 /// The same on the BSDs and macOS.
 #[cfg(all(unix, not(target_os = "linux")))]
-pub(super) const SOCKET_BYTES_MAX: usize = 104;
+pub const SOCKET_BYTES_MAX: usize = 104;
 /// The longest name of a Windows pipe.
 #[cfg(windows)]
-const SOCKET_BYTES_MAX: usize = 256;
+pub const SOCKET_BYTES_MAX: usize = 256;
 
 /// Why the places could not be told.
 #[derive(Debug, thiserror::Error)]

@@ -36,6 +36,8 @@ pub struct Answer {
     pub retry_after: Option<Duration>,
     /// The vendor's clock less ours, in milliseconds.
     pub skew_millis: i64,
+    /// Whether the vendor told its time at all.
+    pub is_dated: bool,
     /// What to ask with the next time, so that an unchanged answer is not sent again (RFC 9110 section 8.8.3).
     pub etag: Option<String>,
 }
@@ -110,9 +112,10 @@ impl Wire {
         }
         let (status, headers, now) = (response.status(), response.headers(), self.clock.now());
         let retry_after = headers.get(RETRY_AFTER).and_then(|value| retry_after(value, now));
-        let skew_millis = headers.get(DATE).map_or(0, |value| skew(value, now));
+        let skew = headers.get(DATE).and_then(|value| skew(value, now));
         let etag = headers.get(ETAG).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        Ok(Answer { status, body, retry_after, skew_millis, etag })
+        let (skew_millis, is_dated) = (skew.unwrap_or(0), skew.is_some());
+        Ok(Answer { status, body, retry_after, skew_millis, is_dated, etag })
     }
 
     fn build(&self) -> reqwest::Result<Client> {
@@ -200,11 +203,10 @@ pub fn retry_after(value: &HeaderValue, now: Timestamp) -> Option<Duration> {
 /// `Date` counts whole seconds and has travelled: differences this small are not skew.
 const SKEW_GRAIN_MILLIS: u64 = 2_000;
 
-fn skew(value: &HeaderValue, now: Timestamp) -> i64 {
-    let date = value.to_str().ok().and_then(|text| httpdate::parse_http_date(text).ok());
-    let Some(date) = date else { return 0 };
+fn skew(value: &HeaderValue, now: Timestamp) -> Option<i64> {
+    let date = httpdate::parse_http_date(value.to_str().ok()?).ok()?;
     let skew = Timestamp::from_system(date).0.cast_signed().saturating_sub(now.0.cast_signed());
-    if skew.unsigned_abs() > SKEW_GRAIN_MILLIS { skew } else { 0 }
+    Some(if skew.unsigned_abs() > SKEW_GRAIN_MILLIS { skew } else { 0 })
 }
 
 #[cfg(test)]
@@ -236,8 +238,9 @@ mod tests {
     #[test]
     fn small_differences_are_not_skew() {
         let date = HeaderValue::from_static("Sun, 06 Nov 1994 08:49:37 GMT");
-        assert_eq!(skew(&date, Timestamp(784_111_778_500)), 0);
-        assert_eq!(skew(&date, Timestamp(784_111_777_000 - 3_600_000)), 3_600_000);
-        assert_eq!(skew(&date, Timestamp(784_111_777_000 + 90_000)), -90_000);
+        assert_eq!(skew(&date, Timestamp(784_111_778_500)), Some(0));
+        assert_eq!(skew(&date, Timestamp(784_111_777_000 - 3_600_000)), Some(3_600_000));
+        assert_eq!(skew(&date, Timestamp(784_111_777_000 + 90_000)), Some(-90_000));
+        assert_eq!(skew(&HeaderValue::from_static("noon"), Timestamp(0)), None);
     }
 }

@@ -1,6 +1,6 @@
 //! Files that are not as they should be: nothing is lost, nothing is trusted that is not ours.
 
-mod disks;
+pub(crate) mod disks;
 
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};

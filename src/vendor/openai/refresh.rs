@@ -94,6 +94,7 @@ mod tests {
             body: body.as_bytes().to_vec(),
             retry_after: None,
             skew_millis: 0,
+            is_dated: false,
             etag: None,
         }
     }

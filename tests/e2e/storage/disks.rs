@@ -10,18 +10,18 @@ use super::{beginning, force, kept, reason};
 use crate::support::*;
 
 /// Something mounted over a folder, for as long as this lives.
-struct Mounted(PathBuf);
+pub(crate) struct Mounted(PathBuf);
 
 impl Mounted {
     /// A small file system of its own, with room for a few credentials.
-    fn small(at: &Path) -> Self {
+    pub(crate) fn small(at: &Path) -> Self {
         std::fs::create_dir_all(at).unwrap();
         mount(&["-t", "tmpfs", "-o", "size=256k,mode=0700", "tmpfs", at.to_str().unwrap()]);
         Self(at.to_owned())
     }
 
     /// The same folder again, read-only.
-    fn read_only(at: &Path) -> Self {
+    pub(crate) fn read_only(at: &Path) -> Self {
         let path = at.to_str().unwrap();
         mount(&["--bind", path, path]);
         let mounted = Self(at.to_owned());
@@ -43,7 +43,7 @@ fn mount(arguments: &[&str]) {
 }
 
 /// Whether file systems may be mounted here; says so where not.
-fn may_mount(test: &str) -> bool {
+pub(crate) fn may_mount(test: &str) -> bool {
     let probe = tempfile::tempdir().unwrap();
     let tried = Command::new("mount").args(["-t", "tmpfs", "tmpfs"]).arg(probe.path()).output();
     let may = is_root() && tried.is_ok_and(|output| output.status.success());
@@ -56,7 +56,7 @@ fn may_mount(test: &str) -> bool {
 }
 
 /// Writes until nothing more fits; removing the file makes room again.
-fn fill(dir: &Path) -> PathBuf {
+pub(crate) fn fill(dir: &Path) -> PathBuf {
     use std::io::Write as _;
     let path = dir.join("filler");
     let mut file = std::fs::File::create(&path).unwrap();
