@@ -7,6 +7,7 @@
 
 pub mod directory;
 pub mod error;
+pub mod imported;
 pub mod owner;
 pub mod pending;
 pub mod schedule;
@@ -198,6 +199,12 @@ impl Login {
 
     async fn adopt(&self, granted: Granted) -> Result<(), LoginError> {
         let told = self.tell(|reply| Message::Adopt { granted: Box::new(granted), reply }).await;
+        told.unwrap_or(Err(LoginError::Stopping))
+    }
+
+    /// Hands over what another program holds; answered once it is renewed, or given back untouched.
+    async fn import(&self, granted: Granted) -> Result<(), LoginError> {
+        let told = self.tell(|reply| Message::Import { granted: Box::new(granted), reply }).await;
         told.unwrap_or(Err(LoginError::Stopping))
     }
 

@@ -16,6 +16,7 @@ pub mod server;
 use serde::{Deserialize, Serialize};
 
 pub use crate::access::keys::{KeyInfo, Scope};
+pub use crate::login::imported::ImportSource;
 pub use crate::login::state::{LoginProgress, State, Status};
 pub use crate::relay::models::{Model, ModelsSource};
 pub use crate::relay::usage::{ClientUse, Usage, Window};
@@ -335,18 +336,6 @@ pub struct AuditTail {
 pub struct AuditEntries {
     /// The newest last.
     pub entries: Vec<crate::access::audit::Entry>,
-}
-
-/// The programs whose logins can be adopted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ImportSource {
-    /// The Codex CLI: `auth.json`.
-    Codex,
-    /// The OpenHands SDK: `openai_oauth.json`.
-    Openhands,
-    /// opencode: `auth.json`.
-    Opencode,
 }
 
 /// Parameters of `import`.

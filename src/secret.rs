@@ -36,6 +36,12 @@ macro_rules! secret {
             pub fn matches(&self, other: &str) -> bool {
                 same(self.expose().as_bytes(), other.as_bytes())
             }
+
+            /// As [`Self::matches`], with another of its kind.
+            #[must_use]
+            pub fn is(&self, other: &Self) -> bool {
+                self.matches(other.expose())
+            }
         }
 
         impl std::fmt::Debug for $name {
@@ -61,6 +67,20 @@ secret! {
 secret! {
     /// Any other value that must not be shown: authorization codes, PKCE verifiers, device ids.
     Secret
+}
+
+/// Bytes of a token's digest in its fingerprint: more than anybody's tokens can make collide by accident.
+const FINGERPRINT_BYTES: usize = 16;
+
+impl RefreshToken {
+    /// What tells this token from others without telling anything of it: half of its SHA-256 as hexadecimal
+    /// digits. A refresh token is random and long, so nobody finds it by its digest.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        let digest =
+            aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, self.expose().as_bytes());
+        digest.as_ref()[..FINGERPRINT_BYTES].iter().map(|byte| format!("{byte:02x}")).collect()
+    }
 }
 
 /// Compares two byte strings in constant time; lengths may be learned, contents may not.
@@ -112,6 +132,16 @@ mod tests {
         assert!(token.matches("abc"));
         assert!(!token.matches("abd"));
         assert!(!token.matches("abcd"));
+        assert!(token.is(&RefreshToken::new("abc".into())));
+        assert!(!token.is(&RefreshToken::new("ab".into())));
+    }
+
+    #[test]
+    fn a_fingerprint_is_the_same_for_the_same_token_only() {
+        let print = |text: &str| RefreshToken::new(text.into()).fingerprint();
+        // As `printf abc | sha256sum` says.
+        assert_eq!(print("abc"), "ba7816bf8f01cfea414140de5dae2223");
+        assert_ne!(print("abc"), print("abd"));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Every login of this person: which exist, which is meant, and what happens to all of them at once.
 
+mod adopting;
 mod changes;
 
 use std::collections::BTreeMap;

@@ -6,6 +6,7 @@
 //! runs in a task of its own which nobody cancels, so that status, logout and lending go on meanwhile.
 
 mod flight;
+mod importing;
 mod landing;
 mod lending;
 mod publishing;
@@ -31,6 +32,7 @@ use crate::secret::AccessToken;
 use crate::store::{Ledger, Record, Slot, StoreError};
 use crate::vendor::OpenAi;
 use flight::Flight;
+use importing::{Importing, Queued};
 
 /// Messages waiting for the owner: callers beyond it wait in line to be put in line.
 const MAILBOX: usize = 64;
@@ -43,6 +45,8 @@ pub(super) enum Message {
     Reject { generation: u64, min_ttl: Duration, reply: oneshot::Sender<Lending> },
     /// Somebody signed in.
     Adopt { granted: Box<Granted>, reply: oneshot::Sender<Result<(), LoginError>> },
+    /// Another program's login is to become ours: kept, renewed at once, or given back untouched.
+    Import { granted: Box<Granted>, reply: oneshot::Sender<Result<(), LoginError>> },
     /// Forget the login; answers whether the issuer confirmed the revocation.
     Logout { revoke: bool, reply: oneshot::Sender<Result<bool, LoginError>> },
     /// The configuration changed; no vendor means that it is no longer in it.
@@ -104,6 +108,10 @@ struct Owner {
     /// A record that is kept but not yet checked; what was held before is lent until it is.
     candidate: Option<Record>,
     flight: Option<Flight>,
+    /// Another program's login on its way to become ours; what was held before is lent meanwhile.
+    importing: Option<Importing>,
+    /// One that waits for a flight to land.
+    queued_import: Option<Queued>,
     /// Callers waiting for the flight; as many as there are calls in flight, which connections bound.
     waiters: Vec<oneshot::Sender<Lending>>,
     /// When the held token is due by the schedule.
@@ -146,6 +154,8 @@ pub(super) async fn start(
         held: None,
         candidate: None,
         flight: None,
+        importing: None,
+        queued_import: None,
         waiters: Vec::new(),
         refresh_at: None,
         retry_at: None,
@@ -205,6 +215,7 @@ impl Owner {
                 }
                 let _ = reply.send(adopted);
             }
+            Message::Import { granted, reply } => self.import(granted, reply).await,
             Message::Logout { revoke, reply } => self.logout(revoke, reply).await,
             Message::Configure { vendor, policy } => self.configure(vendor, policy),
             Message::Ping(reply) => drop(reply.send(())),

@@ -5,6 +5,7 @@
 
 mod completions;
 mod elsewhere;
+mod import;
 mod keys;
 mod methods;
 mod page;

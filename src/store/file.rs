@@ -175,6 +175,18 @@ impl Slot {
         Ok(path)
     }
 
+    /// Takes away a record that came to nothing, and its mark. What was kept aside stays.
+    ///
+    /// # Errors
+    /// Where the removal does not reach the disk.
+    pub fn discard(&self) -> Result<(), StoreError> {
+        let path = self.path();
+        files::remove(&path)
+            .and_then(|()| files::remove(&self.spare_path()))
+            .and_then(|()| files::sync_dir(&self.dir))
+            .map_err(|source| StoreError::new("remove", &path, source))
+    }
+
     /// Removes every file of this login, copies and all that was kept aside included.
     ///
     /// # Errors

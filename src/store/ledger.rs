@@ -15,6 +15,9 @@ use super::{StoreError, format};
 use crate::clock::Timestamp;
 use crate::platform::files;
 
+/// Fingerprints of used refresh tokens that are remembered: more logins than anybody adopts, a few lines each.
+const USED_MOST: usize = 64;
+
 /// The numbers of one login.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
@@ -32,6 +35,8 @@ struct Content {
     current: BTreeMap<String, String>,
     #[serde(default)]
     consent: BTreeMap<String, Timestamp>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    used: Vec<String>,
 }
 
 /// The ledger: shared by all owners, each change written before it is believed.
@@ -104,6 +109,39 @@ impl Ledger {
         self.write(|content| content.consent.extend([(vendor.to_owned(), now)]))
     }
 
+    /// Whether a refresh token with this fingerprint was adopted from another program before, and used.
+    /// That program's file may still hold it, and an issuer that sees it again ends the whole login.
+    #[must_use]
+    pub fn is_used(&self, fingerprint: &str) -> bool {
+        self.read(|content| content.used.iter().any(|used| used == fingerprint))
+    }
+
+    /// Remembers that the refresh token with this fingerprint is about to be used. Answers whether it
+    /// never was before.
+    ///
+    /// # Errors
+    /// Where the file cannot be written.
+    pub fn claim_use(&self, fingerprint: &str) -> Result<bool, StoreError> {
+        let mut fresh = false;
+        self.write(|content| {
+            fresh = content.used.iter().all(|used| used != fingerprint);
+            if fresh {
+                let surplus = (content.used.len() + 1).saturating_sub(USED_MOST);
+                content.used.drain(..surplus);
+                content.used.push(fingerprint.to_owned());
+            }
+        })?;
+        Ok(fresh)
+    }
+
+    /// Takes that back: the issuer did not take the token.
+    ///
+    /// # Errors
+    /// Where the file cannot be written.
+    pub fn disclaim_use(&self, fingerprint: &str) -> Result<(), StoreError> {
+        self.write(|content| content.used.retain(|used| used != fingerprint))
+    }
+
     fn read<T>(&self, look: impl FnOnce(&Content) -> T) -> T {
         look(&self.content.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -135,6 +173,20 @@ mod tests {
         assert_eq!(again.current_account("openai").as_deref(), Some("work"));
         assert_eq!(again.consented_at("openai"), Some(Timestamp(5)));
         assert_eq!(again.entry("other"), Entry::default());
+    }
+
+    #[test]
+    fn used_tokens_are_remembered_and_the_oldest_forgotten() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let ledger = Ledger::load(dir.path()).expect("begins empty");
+        for n in 0..=USED_MOST {
+            assert!(ledger.claim_use(&format!("f{n}")).expect("writes"));
+            assert!(!ledger.claim_use(&format!("f{n}")).expect("writes"));
+        }
+        ledger.disclaim_use("f2").expect("writes");
+        let again = Ledger::load(dir.path()).expect("loads");
+        assert!(again.is_used("f1") && again.is_used(&format!("f{USED_MOST}")));
+        assert!(!again.is_used("f0") && !again.is_used("f2") && !again.is_used("f"));
     }
 
     #[test]

@@ -60,6 +60,8 @@ pub struct Expected<'a> {
     pub audience: Option<&'a str>,
     /// The issuer's clock less ours.
     pub skew_millis: i64,
+    /// Whether it may have ended: it is believed of whom it was for, and lent to nobody.
+    pub may_have_ended: bool,
 }
 
 /// One issuer's keys, fetched when needed.
@@ -176,7 +178,9 @@ fn check(claims: &Claims, expected: &Expected<'_>, now: Timestamp) -> Result<(),
     }
     match time("exp") {
         None => return bad("it does not say when it ends".into()),
-        Some(exp) if exp.plus(LEEWAY) < issuers_now => return Err(Disbelief::Ended),
+        Some(exp) if !expected.may_have_ended && exp.plus(LEEWAY) < issuers_now => {
+            return Err(Disbelief::Ended);
+        }
         Some(_) => {}
     }
     if time("nbf").is_some_and(|nbf| nbf > issuers_now.plus(LEEWAY)) {
@@ -200,8 +204,30 @@ mod tests {
     const NOW: Timestamp = Timestamp(1_800_000_000_000);
 
     fn judge(claims: &Value, audience: Option<&str>, skew_millis: i64) -> Result<(), Disbelief> {
-        let expected = Expected { issuer: "https://issuer.example/", audience, skew_millis };
+        judge_as(claims, audience, skew_millis, false)
+    }
+
+    fn judge_as(
+        claims: &Value,
+        audience: Option<&str>,
+        skew_millis: i64,
+        may_have_ended: bool,
+    ) -> Result<(), Disbelief> {
+        let issuer = "https://issuer.example/";
+        let expected = Expected { issuer, audience, skew_millis, may_have_ended };
         check(claims.as_object().expect("an object"), &expected, NOW)
+    }
+
+    #[test]
+    fn an_end_that_is_past_can_be_allowed_for_and_nothing_else_with_it() {
+        let ended = |iss: &str| json!({"iss": iss, "exp": NOW.as_secs() - 86_400, "aud": "a"});
+        let good = ended("https://issuer.example");
+        assert!(matches!(judge(&good, Some("a"), 0), Err(Disbelief::Ended)));
+        judge_as(&good, Some("a"), 0, true).expect("it was good once");
+        let bad = |judged| matches!(judged, Err(Disbelief::Bad(_)));
+        assert!(bad(judge_as(&good, Some("b"), 0, true)), "another audience");
+        assert!(bad(judge_as(&ended("https://other.example"), Some("a"), 0, true)), "issuer");
+        assert!(bad(judge_as(&json!({"iss": "https://issuer.example"}), None, 0, true)), "no end");
     }
 
     #[test]

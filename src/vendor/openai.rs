@@ -235,11 +235,35 @@ impl OpenAi {
         id: Option<&IdToken>,
         skew_millis: i64,
     ) -> Result<Identity, Disbelief> {
+        self.read_identity(access, id, skew_millis, false).await
+    }
+
+    /// As [`Self::identify`], for tokens that may have ended: whose login it is can be told from them,
+    /// lent they cannot be.
+    ///
+    /// # Errors
+    /// [`Disbelief`], but never because a token has ended.
+    pub async fn recognise(
+        &self,
+        access: &AccessToken,
+        id: Option<&IdToken>,
+    ) -> Result<Identity, Disbelief> {
+        self.read_identity(access, id, 0, true).await
+    }
+
+    async fn read_identity(
+        &self,
+        access: &AccessToken,
+        id: Option<&IdToken>,
+        skew_millis: i64,
+        may_have_ended: bool,
+    ) -> Result<Identity, Disbelief> {
         let origin = self.origin();
         let expected = Expected {
             issuer: &origin.issuer,
             audience: self.config.audience.as_deref(),
             skew_millis,
+            may_have_ended,
         };
         let claims = self.jwks.verify(&self.issuer, access.expose(), &expected).await?;
         let mut identity = claims::identity(&claims, skew_millis);

@@ -29,8 +29,9 @@ const ONLY_BY: [(&str, &str, &[&str]); 2] = [
 ];
 
 /// The only files that take a secret out of its wrapping, and what for.
-const EXPOSES: [(&str, &str); 11] = [
+const EXPOSES: [(&str, &str); 12] = [
     ("secret.rs", "where it is defined"),
+    ("login/imported.rs", "what another program's file holds, to be read"),
     ("store/format.rs", "what is kept in the credential file"),
     ("vendor/openai.rs", "what the issuer and the API are sent"),
     ("rpc/dispatch.rs", "the one answer that holds a token"),

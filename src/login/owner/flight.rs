@@ -23,6 +23,8 @@ pub(super) struct Flight {
     pub(super) epoch: u64,
     vendor: Arc<OpenAi>,
     kind: Kind,
+    /// Whether it is a step of an import.
+    for_import: bool,
     task: JoinHandle<Outcome>,
 }
 
@@ -36,6 +38,11 @@ impl Flight {
     pub(super) fn is_refresh(&self) -> bool {
         self.kind == Kind::Refresh
     }
+
+    /// The same as a step of an import: what is held is not what it is about.
+    pub(super) fn for_import(self) -> Self {
+        Self { for_import: true, ..self }
+    }
 }
 
 /// How a flight ended.
@@ -44,6 +51,7 @@ pub(super) struct Landing {
     pub(super) epoch: u64,
     /// Who was asked, which by now need not be whom the configuration names.
     pub(super) vendor: Arc<OpenAi>,
+    pub(super) for_import: bool,
     pub(super) outcome: Outcome,
 }
 
@@ -76,8 +84,9 @@ pub(super) async fn land(flight: &mut Option<Flight>) -> Landing {
     let Some(under_way) = flight else { return std::future::pending().await };
     let outcome = (&mut under_way.task).await.unwrap_or(Outcome::Lost);
     let (epoch, vendor) = (under_way.epoch, Arc::clone(&under_way.vendor));
+    let for_import = under_way.for_import;
     *flight = None;
-    Landing { epoch, vendor, outcome }
+    Landing { epoch, vendor, for_import, outcome }
 }
 
 /// Begins a refresh of `record`. A token that is `dead` is worth asking for even without room for the answer.
@@ -90,7 +99,7 @@ pub(super) fn refresh(
 ) -> Flight {
     let (epoch, vendor) = (record.epoch, Arc::clone(vendor));
     let task = tokio::spawn(ask(slot, Arc::clone(&vendor), record, mark, dead));
-    Flight { epoch, vendor, kind: Kind::Refresh, task }
+    Flight { epoch, vendor, kind: Kind::Refresh, for_import: false, task }
 }
 
 /// What the disk says before the issuer is asked.
@@ -141,5 +150,11 @@ pub(super) fn check(vendor: &Arc<OpenAi>, record: &Record, check: Check) -> Flig
         let late = || Err(Disbelief::KeysUnreachable("no answer in time".into()));
         Outcome::Checked(checked.unwrap_or_else(|_| late()), check)
     });
-    Flight { epoch: record.epoch, vendor: Arc::clone(vendor), kind: Kind::Check, task }
+    Flight {
+        epoch: record.epoch,
+        vendor: Arc::clone(vendor),
+        kind: Kind::Check,
+        for_import: false,
+        task,
+    }
 }

@@ -21,8 +21,11 @@ const ASSUMED_LIFE_SECS: u64 = 3600;
 
 impl Owner {
     /// Acts on a flight that landed, then tells everybody.
-    pub(super) async fn conclude(&mut self, Landing { epoch, vendor, outcome }: Landing) {
-        if epoch == self.epoch && (self.held.is_some() || self.candidate.is_some()) {
+    pub(super) async fn conclude(&mut self, landing: Landing) {
+        let Landing { epoch, vendor, for_import, outcome } = landing;
+        if for_import {
+            self.conclude_import(vendor, outcome).await;
+        } else if epoch == self.epoch && (self.held.is_some() || self.candidate.is_some()) {
             self.act_on(outcome).await;
         } else {
             self.too_late(vendor, outcome).await;
@@ -36,6 +39,7 @@ impl Owner {
         }
         if self.flight.is_none() {
             self.answer();
+            self.import_queued().await;
         }
     }
 
@@ -84,7 +88,7 @@ impl Owner {
     }
 
     /// Unknown: the refresh token may be used up, and showing it again may end the login.
-    fn unknown(&mut self, message: String, now: Timestamp) {
+    pub(super) fn unknown(&mut self, message: String, now: Timestamp) {
         self.unknowns = self.unknowns.saturating_add(1);
         let expires_at = self.held.as_ref().map_or(now, |held| held.record.expires_at);
         if expires_at <= now {
@@ -155,7 +159,12 @@ impl Owner {
         }
     }
 
-    async fn checked(&mut self, result: Result<Identity, Disbelief>, check: Check, now: Timestamp) {
+    pub(super) async fn checked(
+        &mut self,
+        result: Result<Identity, Disbelief>,
+        check: Check,
+        now: Timestamp,
+    ) {
         let Some(mut record) =
             self.candidate.take().or_else(|| self.held.as_ref().map(|held| held.record.clone()))
         else {
@@ -213,7 +222,7 @@ impl Owner {
     }
 
     /// What landed belongs to a login that was given up meanwhile: nothing of it may stay.
-    async fn too_late(&mut self, vendor: Arc<OpenAi>, outcome: Outcome) {
+    pub(super) async fn too_late(&mut self, vendor: Arc<OpenAi>, outcome: Outcome) {
         if let Outcome::Asked(Refreshed::Granted(Grant { refresh_token: Some(token), .. }), _) =
             outcome
         {
@@ -232,7 +241,7 @@ impl Owner {
 }
 
 /// Under which name a refresh is counted; a check of a token is none.
-fn counted(outcome: &Outcome) -> Option<Counted> {
+pub(super) fn counted(outcome: &Outcome) -> Option<Counted> {
     Some(match outcome {
         Outcome::NoRoom(_) => Counted::NoRoom,
         Outcome::Newer(_) => Counted::Newer,
@@ -245,7 +254,7 @@ fn counted(outcome: &Outcome) -> Option<Counted> {
 }
 
 /// The record after a refresh. What the answer leaves out stays as it was (RFC 6749 section 6).
-fn renew(before: &Record, grant: Grant, generation: u64, now: Timestamp) -> Record {
+pub(super) fn renew(before: &Record, grant: Grant, generation: u64, now: Timestamp) -> Record {
     let mut record = Record { generation, last_refresh_at: Some(now), ..before.clone() };
     if let Some(token) = grant.refresh_token {
         record.refresh_token = token;
@@ -260,7 +269,7 @@ fn renew(before: &Record, grant: Grant, generation: u64, now: Timestamp) -> Reco
     record
 }
 
-fn differing_account(record: &Record, identity: &Identity) -> Option<(String, String)> {
+pub(super) fn differing_account(record: &Record, identity: &Identity) -> Option<(String, String)> {
     let (held, seen) = (record.account_id.as_ref()?, identity.account_id.as_ref()?);
     (held != seen).then(|| (held.clone(), seen.clone()))
 }

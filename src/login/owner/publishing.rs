@@ -12,8 +12,12 @@ impl Owner {
     pub(super) fn plan(&mut self) {
         let jitter = crate::secret::random_unit();
         let lead = self.parts.policy.lead;
-        self.refresh_at = self.held.as_ref().map(|held| {
-            schedule::refresh_at(held.record.issued_at, held.record.expires_at, lead, jitter)
+        self.refresh_at = self.held.as_ref().map(|Held { record, .. }| {
+            if record.last_refresh_at.is_none() {
+                // Adopted, and the run that adopted it ended before it was renewed: it has two owners.
+                return record.issued_at;
+            }
+            schedule::refresh_at(record.issued_at, record.expires_at, lead, jitter)
         });
     }
 

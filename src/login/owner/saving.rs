@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::importing::Importing;
 use super::{Owner, blocking};
 use crate::clock::Timestamp;
 use crate::login::schedule;
@@ -47,10 +48,11 @@ impl Owner {
         }
     }
 
-    /// What must not be lost: the candidate, else what is held.
+    /// What must not be lost: what was adopted and renewed, the candidate, else what is held.
     fn newest(&self) -> Option<Record> {
         let held = self.held.as_ref().map(|held| &held.record);
-        self.candidate.as_ref().or(held).cloned()
+        let adopted = self.importing.as_ref().and_then(Importing::renewed);
+        adopted.or(self.candidate.as_ref()).or(held).cloned()
     }
 
     /// Tries again to save the newest record.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::flight::Check;
+use super::importing::Importing;
 use super::{Granted, Held, Owner, blocking};
 use crate::clock::Timestamp;
 use crate::login::schedule::{self, Bucket};
@@ -28,30 +29,12 @@ impl Owner {
         if granted.epoch != self.epoch {
             return Err(LoginError::Cancelled);
         }
-        let held = self.held.as_ref().map(|held| &held.record).or(self.candidate.as_ref());
-        let held_account = held.and_then(|record| record.account_id.clone());
-        match (held_account, &granted.identity.account_id) {
-            (Some(held), Some(seen)) if held != *seen && !granted.replace => {
-                return Err(LoginError::AccountMismatch { held, seen: seen.clone() });
-            }
-            _ => {}
-        }
-        let (epoch, generation) = (self.epoch + 1, self.generation + 1);
+        self.may_replace(&granted)?;
+        let entry = self.next_epoch();
+        let (epoch, generation) = (entry.epoch, entry.generation + 1);
         let record = Record {
-            epoch,
-            generation,
-            source: source(&granted.vendor),
-            access_token: granted.access_token,
-            refresh_token: granted.refresh_token,
-            issued_at: now,
-            expires_at: granted.expires_at,
             last_refresh_at: Some(now),
-            account_id: granted.identity.account_id,
-            email: granted.identity.email,
-            plan: granted.identity.plan,
-            fedramp: granted.identity.fedramp,
-            verified: true,
-            refused: None,
+            ..granted.into_record(Entry { epoch, generation }, now)
         };
         let (slot, kept) = (self.parts.slot.clone(), record.clone());
         blocking(move || slot.keep(&kept, None)).await?;
@@ -65,12 +48,33 @@ impl Owner {
         Ok(())
     }
 
+    /// Whether a login may take the place of the one held.
+    pub(super) fn may_replace(&self, granted: &Granted) -> Result<(), LoginError> {
+        let held = self.held.as_ref().map(|held| &held.record).or(self.candidate.as_ref());
+        let held_account = held.and_then(|record| record.account_id.clone());
+        match (held_account, &granted.identity.account_id) {
+            (Some(held), Some(seen)) if held != *seen && !granted.replace => {
+                Err(LoginError::AccountMismatch { held, seen: seen.clone() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// An epoch that nothing on the disk belongs to yet, with the highest generation known.
+    pub(super) fn next_epoch(&self) -> Entry {
+        let adopting = self.importing.as_ref().map(Importing::numbers).unwrap_or_default();
+        Entry {
+            epoch: self.epoch.max(adopting.epoch) + 1,
+            generation: self.generation.max(adopting.generation),
+        }
+    }
+
     pub(super) async fn logout(
         &mut self,
         revoke: bool,
         reply: oneshot::Sender<Result<bool, LoginError>>,
     ) {
-        let entry = Entry { epoch: self.epoch + 1, generation: self.generation };
+        let entry = self.next_epoch();
         let (ledger, slot, name) =
             (self.parts.ledger.clone(), self.parts.slot.clone(), self.name.clone());
         let removed = blocking(move || {
@@ -129,7 +133,7 @@ impl Owner {
 
     /// Lets go of the login: its newest refresh token, and the vendor that granted it. Nothing where the
     /// configuration knows that vendor no longer: the token is shown to nobody else.
-    fn give_up(&mut self) -> Option<(Arc<OpenAi>, RefreshToken)> {
+    pub(super) fn give_up(&mut self) -> Option<(Arc<OpenAi>, RefreshToken)> {
         let held = self.held.take().map(|held| held.record);
         let newest = self.candidate.take().or(held)?;
         let vendor = self.parts.vendor.clone().filter(|vendor| source(vendor) == newest.source)?;
@@ -192,6 +196,28 @@ impl Owner {
         });
         let foreign = foreign(&record, self.parts.vendor.as_deref(), self.parts.clock.now());
         Held { record, lent, rejected: false, foreign }
+    }
+}
+
+impl Granted {
+    /// As it is kept in this epoch, verified and not renewed yet.
+    pub(super) fn into_record(self, numbers: Entry, now: Timestamp) -> Record {
+        Record {
+            epoch: numbers.epoch,
+            generation: numbers.generation,
+            source: source(&self.vendor),
+            access_token: self.access_token,
+            refresh_token: self.refresh_token,
+            issued_at: now,
+            expires_at: self.expires_at,
+            last_refresh_at: None,
+            account_id: self.identity.account_id,
+            email: self.identity.email,
+            plan: self.identity.plan,
+            fedramp: self.identity.fedramp,
+            verified: true,
+            refused: None,
+        }
     }
 }
 

@@ -11,6 +11,7 @@ mod endings;
 mod epochs;
 mod events;
 mod failures;
+mod importing;
 mod signing_in;
 
 use std::path::{Path, PathBuf};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{Loopback, ReloadRequest, Surface, keys, lend, page, write_token};
+use super::{Loopback, ReloadRequest, Surface, import, keys, lend, page, write_token};
 use crate::login::directory::Named;
 use crate::login::pending::{Begun, Progress, Way};
 use crate::login::{Login, LoginError};
@@ -43,6 +43,7 @@ pub(super) async fn call(surface: &Surface, method: &str, params: Option<&RawVal
             let LoginId { login_id } = named(params)?;
             done(polled(surface.logins.pending().cancel(&login_id)?))
         }
+        "import" => done(import::import(surface, named(params)?).await?),
         "logout" => done(logout(surface, named(params)?).await?),
         "accounts.list" => done(accounts(surface, named(params)?).await?),
         "accounts.use" => {
