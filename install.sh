@@ -214,16 +214,18 @@ uninstall() {
 		remove "$place"
 	done
 	rmdir "$state_dir/rescue" "$data_dir/credentials" 2>/dev/null || true
+	# What is remembered about credentials is worth nothing without one.
+	[ -d "$data_dir/credentials" ] || [ -e "$state_dir/rescue" ] || remove "$data_dir/ledger.json"
 	if [ -n "$(find "$state_dir/setup" -type f 2>/dev/null)" ]; then
 		hint "kept: $state_dir/setup, which holds what \`valetkey setup\` changed in your agents' files and how it was"
 		hint 'to have it undone: install again, then valetkey setup AGENT --undo, then uninstall'
+		set -- "$config_dir/config.toml" "$data_dir/credentials" "$data_dir/keys.json" "$data_dir/ledger.json" "$state_dir/rescue"
 	else
 		remove "$state_dir/setup"
+		set -- "$config_dir" "$state_dir" "$data_dir"
 	fi
 	if [ "$purge" = yes ]; then
-		for place in "$config_dir/config.toml" "$data_dir/credentials" "$data_dir/keys.json" "$state_dir/rescue"; do
-			remove "$place"
-		done
+		for place in "$@"; do remove "$place"; done
 		hint 'a login that was not ended with "valetkey logout" stays valid at its issuer: end it there'
 	fi
 	for folder in "$state_dir" "$data_dir" "$config_dir"; do
@@ -236,7 +238,9 @@ uninstall_service() {
 	program=$binary
 	[ -x "$program" ] || program=${from:-$(command -v valetkey || true)}
 	if [ -z "$program" ]; then
-		hint 'the program is gone, so a service of it was not looked for: name one with --from FILE'
+		for file in "$config_home/systemd/user/valetkey.service" "$HOME/Library/LaunchAgents/local.valetkey.plist"; do
+			[ ! -f "$file" ] || fail "the program is gone and its service is not; name another with --from FILE: $file"
+		done
 		return 0
 	fi
 	"$program" service uninstall --platform "$platform" || fail 'the service could not be taken away; nothing else was'
