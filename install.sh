@@ -238,7 +238,8 @@ uninstall_service() {
 	program=$binary
 	[ -x "$program" ] || program=${from:-$(command -v valetkey || true)}
 	if [ -z "$program" ]; then
-		for file in "$config_home/systemd/user/valetkey.service" "$HOME/Library/LaunchAgents/local.valetkey.plist"; do
+		for file in "$config_home/systemd/user/valetkey.service" "$HOME/.config/systemd/user/valetkey.service" \
+			"$HOME/Library/LaunchAgents/local.valetkey.plist"; do
 			[ ! -f "$file" ] || fail "the program is gone and its service is not; name another with --from FILE: $file"
 		done
 		return 0
