@@ -12,11 +12,13 @@ usage: ./install.sh [options]
   --from FILE             install this binary instead of building one with cargo
   --no-service            no service: only the binary, completions and the manual
   --without-namespaces    a service for machines where users may not make namespaces
+  --desktop-notices       a service whose commands of [hooks] reach the desktop
   --uninstall             remove what was installed; keeps configuration and credentials
   --purge                 with --uninstall: removes those too
   --platform NAME         linux or macos, instead of the machine's own
   -h, --help              this text
 
+The service is the work of `valetkey service install`, which can be run alone at any time.
 Honoured: XDG_CONFIG_HOME, XDG_DATA_HOME, XDG_STATE_HOME, and VALETKEY_BIN_DIR (~/.local/bin).
 END
 }
@@ -29,13 +31,13 @@ fail() {
 }
 
 main() {
-	from='' service=yes namespaces=yes action=install purge=no platform=''
+	from='' service=yes choices='' action=install purge=no platform=''
 	while [ $# -gt 0 ]; do
 		case $1 in
 		--from) [ $# -ge 2 ] || fail '--from needs a file' 2; from=$2; shift ;;
 		--platform) [ $# -ge 2 ] || fail '--platform needs linux or macos' 2; platform=$2; shift ;;
 		--no-service) service=no ;;
-		--without-namespaces) namespaces=no ;;
+		--without-namespaces | --desktop-notices) choices="$choices $1" ;;
 		--uninstall) action=uninstall ;;
 		--purge) purge=yes ;;
 		-h | --help) usage; exit 0 ;;
@@ -44,11 +46,12 @@ main() {
 		shift
 	done
 	[ "$purge" = no ] || [ "$action" = uninstall ] || fail '--purge goes with --uninstall' 2
+	[ "$service" = yes ] || [ -z "$choices" ] || fail "without a service there is nothing to choose:$choices" 2
 	[ "$(id -u)" != 0 ] || fail 'run this as the user whose login it will keep, not as root'
 	umask 077
 	find_platform
 	find_places
-	changed=no units_changed=no
+	changed=no
 	if [ "$action" = uninstall ]; then uninstall; else install_all; fi
 }
 
@@ -87,9 +90,6 @@ find_places() {
 		inside_home "$place"
 	done
 	binary=$bin_dir/valetkey
-	unit_dir=$config_home/systemd/user
-	drop_in_dir=$unit_dir/valetkey.service.d
-	agent=$HOME/Library/LaunchAgents/local.valetkey.plist
 	bash_completion=$share_home/bash-completion/completions/valetkey
 	zsh_completion=$share_home/zsh/site-functions/_valetkey
 	fish_completion=$share_home/fish/vendor_completions.d/valetkey.fish
@@ -119,10 +119,8 @@ install_all() {
 	put_generated "$zsh_completion" completions zsh
 	put_generated "$fish_completion" completions fish
 	put_manual
-	if [ "$service" = yes ]; then
-		if [ "$platform" = linux ]; then linux_service; else macos_service; fi
-	fi
-	[ "$changed" = yes ] || say 'everything was up to date'
+	[ "$service" = no ] || install_service
+	[ "$changed" = yes ] || say 'program, completions and manual were up to date'
 	closing_hints
 }
 
@@ -150,7 +148,6 @@ put() {
 	mv -f "$2.new.$$" "$2"
 	say "wrote $2"
 	changed=yes
-	case $2 in "$unit_dir"/* | "$agent") units_changed=yes ;; esac
 }
 
 # put_generated TARGET VERB...: what the binary says about itself. Not worth failing for: it cannot
@@ -189,43 +186,69 @@ private_dir() {
 	changed=yes
 }
 
-linux_service() {
-	put "$source_dir/systemd/valetkey.socket" "$unit_dir/valetkey.socket" 644
-	put "$source_dir/systemd/valetkey.service" "$unit_dir/valetkey.service" 644
-	write_places >"$scratch/places"
-	keep_or_drop "$scratch/places" "$drop_in_dir/10-places.conf"
-	: >"$scratch/namespaces"
-	[ "$namespaces" = yes ] || cp "$source_dir/systemd/without-namespaces.conf" "$scratch/namespaces"
-	keep_or_drop "$scratch/namespaces" "$drop_in_dir/20-without-namespaces.conf"
-	if ! user_manager; then
-		hint 'no user service manager answers here; the units are in place, start the daemon with: valetkey serve'
-		return 0
-	fi
-	stop_own_daemon
-	[ "$units_changed" = no ] || systemctl --user daemon-reload
-	for unit in valetkey.socket valetkey.service; do
-		systemctl --user --quiet is-enabled "$unit" 2>/dev/null || systemctl --user --quiet enable "$unit"
-	done
-	[ "$units_changed" = no ] || systemctl --user restart valetkey.socket
-	if [ "$changed" = yes ]; then
-		# The socket stays open meanwhile, so a client waits instead of being refused.
-		systemctl --user restart valetkey.service || service_failed
-	else
-		systemctl --user start valetkey.socket valetkey.service || service_failed
-	fi
-	say 'valetkey.service is running'
+# The program writes and starts its own service, and says what it wrote.
+install_service() {
+	# shellcheck disable=SC2086 # words of ours, from the options above
+	"$binary" service install --platform "$platform" $choices || fail 'everything is in place but the service'
 }
 
-# A daemon that a client command started by itself holds the credential, and the service would not get
-# it. Where the socket unit listens already, no such daemon can have been started.
-stop_own_daemon() {
-	if [ ! -x "$binary" ] || systemctl --user --quiet is-active valetkey.socket 2>/dev/null; then
+closing_hints() {
+	case :$PATH: in
+	*:"$bin_dir":*) ;;
+	*) hint "$bin_dir is not on your PATH; add it in your shell's start file: export PATH=\"$bin_dir:\$PATH\"" ;;
+	esac
+	say 'next: valetkey login'
+}
+
+# --- uninstalling -----------------------------------------------------------------------------
+
+uninstall() {
+	uninstall_service
+	for file in "$binary" "$bash_completion" "$zsh_completion" "$fish_completion" \
+		"$manual_dir"/valetkey.1 "$manual_dir"/valetkey-*.1; do
+		remove "$file"
+	done
+	# What a daemon writes for itself and can do without. A rescued credential is not among it.
+	for place in "$state_dir/log" "$state_dir/audit" "$state_dir/run" "$state_dir/start.lock" \
+		"$state_dir/usage.json" "$data_dir/models" "$data_dir/valetkey.lock"; do
+		remove "$place"
+	done
+	rmdir "$state_dir/rescue" "$data_dir/credentials" 2>/dev/null || true
+	# What is remembered about credentials is worth nothing without one.
+	[ -d "$data_dir/credentials" ] || [ -e "$state_dir/rescue" ] || remove "$data_dir/ledger.json"
+	if [ -n "$(find "$state_dir/setup" -type f 2>/dev/null)" ]; then
+		hint "kept: $state_dir/setup, which holds what \`valetkey setup\` changed in your agents' files and how it was"
+		hint 'to have it undone: install again, then valetkey setup AGENT --undo, then uninstall'
+		set -- "$config_dir/config.toml" "$data_dir/credentials" "$data_dir/keys.json" "$data_dir/ledger.json" "$state_dir/rescue"
+	else
+		remove "$state_dir/setup"
+		set -- "$config_dir" "$state_dir" "$data_dir"
+	fi
+	if [ "$purge" = yes ]; then
+		for place in "$@"; do remove "$place"; done
+		hint 'a login that was not ended with "valetkey logout" stays valid at its issuer: end it there'
+	fi
+	for folder in "$state_dir" "$data_dir" "$config_dir"; do
+		rmdir "$folder" 2>/dev/null || [ ! -d "$folder" ] || hint "kept: $folder"
+	done
+	[ "$changed" = yes ] || say 'nothing was installed'
+}
+
+uninstall_service() {
+	program=$binary
+	[ -x "$program" ] || program=${from:-$(command -v valetkey || true)}
+	if [ -z "$program" ]; then
+		for file in "$config_home/systemd/user/valetkey.service" "$HOME/.config/systemd/user/valetkey.service" \
+			"$HOME/Library/LaunchAgents/local.valetkey.plist"; do
+			[ ! -f "$file" ] || fail "the program is gone and its service is not; name another with --from FILE: $file"
+		done
 		return 0
 	fi
-	pid=$("$binary" --no-spawn rpc info 2>/dev/null | sed -n 's/.*"pid": *\([0-9][0-9]*\).*/\1/p')
+	"$program" service uninstall --platform "$platform" || fail 'the service could not be taken away; nothing else was'
+	# A daemon that a client command started by itself.
+	pid=$("$program" --no-spawn rpc info 2>/dev/null | sed -n 's/.*"pid": *\([0-9][0-9]*\).*/\1/p')
 	[ -n "$pid" ] || return 0
-	"$binary" --no-spawn rpc shutdown >/dev/null 2>&1 || return 0
-	say "stopped the daemon that ran without a service (process $pid)"
+	"$program" --no-spawn rpc shutdown >/dev/null 2>&1 || return 0
 	# It may be in the middle of a refresh, which it finishes: 40 s is more than that can take.
 	seconds=0
 	while kill -0 "$pid" 2>/dev/null && [ "$seconds" -lt 40 ]; do
@@ -234,143 +257,8 @@ stop_own_daemon() {
 	done
 }
 
-service_failed() {
-	systemctl --user --no-pager --lines=5 status valetkey.service >&2 || true
-	hint 'where it says NAMESPACE or USER: users may not make namespaces here; run again with --without-namespaces'
-	fail 'the service does not start: journalctl --user -u valetkey'
-}
-
-# keep_or_drop DRAFT TARGET: an empty draft means that the target has no business being there.
-keep_or_drop() {
-	if [ -s "$1" ]; then put "$1" "$2" 644; else remove "$2"; fi
-}
-
-# The shipped unit names the usual places. Where this user's differ, a drop-in says so, and tells
-# the daemon too: a service manager does not know what a shell has in its environment.
-write_places() {
-	[ "$binary" = "$HOME/.local/bin/valetkey" ] && [ "$config_dir" = "$HOME/.config/valetkey" ] &&
-		[ "$data_dir" = "$HOME/.local/share/valetkey" ] && [ "$state_dir" = "$HOME/.local/state/valetkey" ] && return 0
-	for place in "$binary" "$config_dir" "$data_dir" "$state_dir"; do
-		# shellcheck disable=SC1003
-		case $place in
-		*[\"\'\$%:]* | *'\'*) fail "a unit file cannot name this path plainly: $place" ;;
-		esac
-	done
-	cat <<-END
-		# Written by install.sh: this user's places differ from the usual ones.
-		[Service]
-		ExecStart=
-		ExecStart="$binary" serve
-		Environment="VALETKEY_CONFIG=$config_dir/config.toml"
-		Environment="VALETKEY_DATA_DIR=$data_dir"
-		Environment="VALETKEY_STATE_DIR=$state_dir"
-	END
-	# With nothing hidden there is nothing to bind back. One empty line empties both lists.
-	[ "$namespaces" = yes ] || return 0
-	cat <<-END
-		BindPaths=
-		BindReadOnlyPaths="$binary" "-$config_dir"
-		BindPaths="$data_dir" "$state_dir" %t/systemd/notify
-	END
-}
-
-macos_service() {
-	parent_dir "$HOME/Library/Logs/valetkey/stderr.log"
-	sed -e "s|@BIN@|$(for_sed "$binary")|" -e "s|@HOME@|$(for_sed "$HOME")|" \
-		"$source_dir/launchd/local.valetkey.plist" >"$scratch/agent"
-	put "$scratch/agent" "$agent" 644
-	if [ "$machine" != macos ]; then
-		hint 'not a Mac: the agent was written, not loaded'
-		return 0
-	fi
-	domain=gui/$(id -u)
-	if [ "$units_changed" = yes ]; then
-		launchctl bootout "$domain/local.valetkey" 2>/dev/null || true
-	fi
-	if ! launchctl print "$domain/local.valetkey" >/dev/null 2>&1; then
-		launchctl bootstrap "$domain" "$agent"
-	elif [ "$changed" = yes ]; then
-		launchctl kickstart -k "$domain/local.valetkey"
-	fi
-	say 'the agent local.valetkey is loaded'
-}
-
-# for_sed TEXT: safe first in XML, then as the right side of a substitution.
-for_sed() {
-	printf '%s' "$1" | sed -e 's/&/\&amp;/g' -e 's/</\&lt;/g' -e 's/>/\&gt;/g' | sed -e 's/[\\&|]/\\&/g'
-}
-
-user_manager() {
-	[ "$machine" = linux ] || return 1
-	command -v systemctl >/dev/null || return 1
-	# A session made by su or sudo does not name it, and the manager may be there all the same.
-	if [ -z "${XDG_RUNTIME_DIR:-}" ] && [ -d "/run/user/$(id -u)" ]; then
-		XDG_RUNTIME_DIR=/run/user/$(id -u)
-		export XDG_RUNTIME_DIR
-	fi
-	systemctl --user show --property=Version >/dev/null 2>&1
-}
-
-closing_hints() {
-	case :$PATH: in
-	*:"$bin_dir":*) ;;
-	*) hint "$bin_dir is not on your PATH; add it in your shell's start file: export PATH=\"$bin_dir:\$PATH\"" ;;
-	esac
-	if [ "$platform" = linux ] && [ "$service" = yes ] && command -v loginctl >/dev/null &&
-		[ "$(loginctl show-user "$(id -un)" --property=Linger --value 2>/dev/null)" = no ]; then
-		hint 'the daemon ends with your last session; to keep it running: loginctl enable-linger'
-	fi
-	say 'next: valetkey login'
-}
-
-# --- uninstalling -----------------------------------------------------------------------------
-
-uninstall() {
-	stop_service
-	stop_own_daemon
-	for file in "$unit_dir/valetkey.socket" "$unit_dir/valetkey.service" \
-		"$drop_in_dir/10-places.conf" "$drop_in_dir/20-without-namespaces.conf" "$agent" \
-		"$binary" "$bash_completion" "$zsh_completion" "$fish_completion" \
-		"$manual_dir"/valetkey.1 "$manual_dir"/valetkey-*.1; do
-		remove "$file"
-	done
-	# A drop-in of the user's own keeps its folder.
-	rmdir "$drop_in_dir" 2>/dev/null || true
-	if [ "$units_changed" = yes ] && user_manager; then
-		systemctl --user daemon-reload
-		systemctl --user reset-failed valetkey.service 2>/dev/null || true
-	fi
-	if [ "$purge" = yes ]; then
-		for folder in "$config_dir" "$state_dir" "$data_dir"; do remove_folder "$folder"; done
-		hint 'a login that was not ended with "valetkey logout" stays valid at its issuer: end it there'
-	else
-		# The state folder is kept where it holds a rescued credential.
-		for folder in log audit run; do remove_folder "$state_dir/$folder"; done
-		rmdir "$state_dir" 2>/dev/null && say "removed $state_dir"
-		hint "kept: $config_dir and $data_dir (--purge removes them)"
-	fi
-	[ "$changed" = yes ] || say 'nothing was installed'
-}
-
-stop_service() {
-	if [ "$platform" = linux ] && user_manager; then
-		# Both in one call: with the socket still open, the next client would start the service again.
-		systemctl --user --quiet disable --now valetkey.socket valetkey.service 2>/dev/null || true
-	elif [ "$machine" = macos ]; then
-		launchctl bootout "gui/$(id -u)/local.valetkey" 2>/dev/null || true
-	fi
-}
-
 remove() {
 	[ -e "$1" ] || [ -L "$1" ] || return 0
-	rm -f "$1"
-	say "removed $1"
-	changed=yes
-	case $1 in "$unit_dir"/*) units_changed=yes ;; esac
-}
-
-remove_folder() {
-	[ -d "$1" ] || return 0
 	inside_home "$1"
 	rm -rf "$1"
 	say "removed $1"

@@ -119,6 +119,14 @@ mod unix {
     pub fn sync_dir(path: &Path) -> io::Result<()> {
         File::open(path)?.sync_all()
     }
+
+    /// When something was last done to a file: written, replaced, put there. In milliseconds since the Unix epoch;
+    /// nothing where there is no such file.
+    #[must_use]
+    pub fn changed_at(path: &Path) -> Option<u64> {
+        let meta = std::fs::metadata(path).ok()?;
+        u64::try_from(meta.ctime() * 1000 + meta.ctime_nsec() / 1_000_000).ok()
+    }
 }
 
 #[cfg(windows)]
@@ -176,13 +184,22 @@ mod windows {
     pub fn sync_dir(_path: &Path) -> io::Result<()> {
         Ok(())
     }
+
+    /// When a file was last written, in milliseconds since the Unix epoch; nothing where there is no such file.
+    #[must_use]
+    pub fn changed_at(path: &Path) -> Option<u64> {
+        let written = std::fs::metadata(path).ok()?.modified().ok()?;
+        written.duration_since(std::time::UNIX_EPOCH).ok()?.as_millis().try_into().ok()
+    }
 }
 
 #[cfg(unix)]
-pub use unix::{append, create, create_dir, keep_new_files_private, open, private_dir, sync_dir};
+pub use unix::{
+    append, changed_at, create, create_dir, keep_new_files_private, open, private_dir, sync_dir,
+};
 #[cfg(windows)]
 pub use windows::{
-    append, create, create_dir, keep_new_files_private, open, private_dir, sync_dir,
+    append, changed_at, create, create_dir, keep_new_files_private, open, private_dir, sync_dir,
 };
 
 /// The permission bits of a file, on systems that have them.

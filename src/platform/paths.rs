@@ -117,6 +117,12 @@ impl Paths {
         self.data_dir.join("credentials")
     }
 
+    /// The file that the one daemon of these credentials holds locked to its end.
+    #[must_use]
+    pub fn lock_file(&self) -> PathBuf {
+        self.data_dir.join("valetkey.lock")
+    }
+
     /// The lists of models that an offline start serves.
     #[must_use]
     pub fn models_dir(&self) -> PathBuf {

@@ -8,9 +8,11 @@ mod readiness;
 mod service;
 
 use std::io::{self, Read as _};
-use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::Duration;
+
+use super::manager::run_bounded;
 
 /// Where the logs of a daemon go that a client started: not to the client's terminal.
 pub const LOG_TO: (&str, &str) = ("VALETKEY_LOG_TO", "file");
@@ -104,15 +106,6 @@ fn listen_to_the_end(mut stderr: ChildStderr, news: &Sender<News>) {
 pub fn leave_terminal() {
     #[cfg(unix)]
     let _ = rustix::process::setsid();
-}
-
-/// Runs `command` to its end, for at most `within`.
-fn run_bounded(command: &mut Command, within: Duration) -> io::Result<Output> {
-    let child =
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
-    let (done, end) = channel();
-    std::thread::spawn(move || done.send(child.wait_with_output()));
-    end.recv_timeout(within).map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
 }
 
 /// Starts the person's installed service, where there is one. `None` where there is none; else
