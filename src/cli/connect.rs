@@ -100,6 +100,28 @@ impl Context {
         named && std::env::var_os(DATA_DIR).is_none() && !paths.data_dir.exists()
     }
 
+    /// The flags by which this program reaches the same daemon when another starts it, in whatever
+    /// environment; none where nothing points elsewhere than usual.
+    pub(crate) fn reach(&self) -> Result<Vec<String>, Failure> {
+        let paths = self.paths()?;
+        let mut flags = Vec::new();
+        // Where the socket is can follow from where the data and the state are.
+        let moved = ["VALETKEY_DATA_DIR", "VALETKEY_STATE_DIR"];
+        if self.global.socket.is_some() || moved.iter().any(|name| std::env::var_os(name).is_some())
+        {
+            let socket = std::path::absolute(&paths.socket).ok();
+            let socket = socket.and_then(|socket| socket.into_os_string().into_string().ok());
+            flags.extend(["--socket".to_owned(), socket.unwrap_or(paths.socket)]);
+        }
+        if self.global.config.is_some() {
+            let config = paths.config_file.into_os_string().into_string().map_err(|_| {
+                Failure::new(Exit::Usage, "--config is not UTF-8, which no agent could be told")
+            })?;
+            flags.extend(["--config".to_owned(), config]);
+        }
+        Ok(flags)
+    }
+
     fn start(&self, paths: &Paths) -> Result<Client, Failure> {
         // One starter at a time: whoever comes second waits here and then finds a daemon.
         let _turn = take_turn(paths.state_dir.join("start.lock"));

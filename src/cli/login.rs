@@ -25,7 +25,6 @@ use super::interrupt::Interrupt;
 use super::output::{FAINT, STRONG, WARN, can_ask, note, note_wrapped};
 use super::words::plain;
 
-
 /// How often the countdown moves and Ctrl-C is looked for while the person signs in.
 const TICK: Duration = Duration::from_millis(100);
 

@@ -115,6 +115,22 @@ mod unix {
         Ok(loose)
     }
 
+    /// Whether a file can be replaced by a new one and nobody else loses anything: it is ours, and has no
+    /// second name.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn replaceable(path: &Path) -> Result<(), Untrusted> {
+        let meta = std::fs::metadata(path)?;
+        if !meta.is_file() || meta.nlink() != 1 {
+            return Err(Untrusted::NotPlain);
+        }
+        if meta.uid() != rustix::process::geteuid().as_raw() {
+            return Err(Untrusted::Foreign(meta.uid()));
+        }
+        Ok(())
+    }
+
     /// Makes a rename or a removal in this folder survive a power cut.
     pub fn sync_dir(path: &Path) -> io::Result<()> {
         File::open(path)?.sync_all()
@@ -180,6 +196,14 @@ mod windows {
         Ok(false)
     }
 
+    /// Whether a file can be replaced by a new one: it is a plain file.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn replaceable(path: &Path) -> Result<(), Untrusted> {
+        if std::fs::metadata(path)?.is_file() { Ok(()) } else { Err(Untrusted::NotPlain) }
+    }
+
     /// NTFS journals renames; folders cannot be flushed.
     pub fn sync_dir(_path: &Path) -> io::Result<()> {
         Ok(())
@@ -195,11 +219,13 @@ mod windows {
 
 #[cfg(unix)]
 pub use unix::{
-    append, changed_at, create, create_dir, keep_new_files_private, open, private_dir, sync_dir,
+    append, changed_at, create, create_dir, keep_new_files_private, open, private_dir, replaceable,
+    sync_dir,
 };
 #[cfg(windows)]
 pub use windows::{
-    append, changed_at, create, create_dir, keep_new_files_private, open, private_dir, sync_dir,
+    append, changed_at, create, create_dir, keep_new_files_private, open, private_dir, replaceable,
+    sync_dir,
 };
 
 /// The permission bits of a file, on systems that have them.
@@ -229,6 +255,25 @@ pub fn read(path: &Path, most: u64) -> Result<Option<Vec<u8>>, Untrusted> {
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let dir = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
     let mut new = tempfile::Builder::new().prefix(".new-").tempfile_in(dir)?;
+    new.write_all(bytes)?;
+    new.as_file().sync_all()?;
+    new.persist(path).map_err(|error| error.error)?;
+    sync_dir(dir)
+}
+
+/// As [`replace`], for a person's own file, which keeps its mode unless it is to be `private` from now on. One
+/// that is not there yet is for its owner alone.
+///
+/// # Errors
+/// As [`replace`].
+pub fn rewrite(path: &Path, bytes: &[u8], private: bool) -> io::Result<()> {
+    let dir = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+    let mut new = tempfile::Builder::new().prefix(".new-").tempfile_in(dir)?;
+    match std::fs::metadata(path) {
+        Ok(meta) if !private => new.as_file().set_permissions(meta.permissions())?,
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
     new.write_all(bytes)?;
     new.as_file().sync_all()?;
     new.persist(path).map_err(|error| error.error)?;
@@ -273,6 +318,26 @@ mod tests {
             std::os::unix::fs::symlink(&file, &link).unwrap();
             assert!(make(&link).is_err(), "{name}");
         }
+    }
+
+    #[test]
+    fn a_rewritten_file_keeps_its_mode_unless_it_holds_a_secret_now() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("f");
+        rewrite(&file, b"new", false).unwrap();
+        assert_eq!(mode_of(&file), Some(0o600));
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).unwrap();
+        rewrite(&file, b"other", false).unwrap();
+        assert_eq!(
+            (mode_of(&file), std::fs::read(&file).unwrap()),
+            (Some(0o640), b"other".to_vec())
+        );
+        rewrite(&file, b"secret", true).unwrap();
+        assert_eq!(mode_of(&file), Some(0o600));
+        replaceable(&file).unwrap();
+        std::fs::hard_link(&file, dir.path().join("second")).unwrap();
+        assert!(matches!(replaceable(&file), Err(Untrusted::NotPlain)));
     }
 
     #[test]
