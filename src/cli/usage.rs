@@ -278,6 +278,7 @@ mod tests {
             input_tokens,
             cached_tokens: 0,
             output_tokens: 50,
+            streams: 0,
         };
         let usage = Usage {
             clients: vec![
