@@ -102,6 +102,7 @@
 //! | clap, clap_complete, clap_mangen | the command line, its completions and manual | lexopt: no completions |
 //! | anstream, anstyle, terminal_size | colour and width where there is a terminal (already below clap) | – |
 //! | indicatif, qrcode, webbrowser | a spinner, a code to scan, a window to sign in with | hand-made ANSI; qr2term; open |
+//! | ratatui (with crossterm) | the live view: a screen as a buffer that is compared and tested | cursive: its own loop; hand-made ANSI |
 //! | widestring (Windows) | the pipe's security descriptor (already below interprocess) | – |
 //!
 //! Made here on purpose: the JSON-RPC layer (a few hundred lines: lines, out-of-order answers, cancelling,

@@ -50,7 +50,7 @@ use models::{Catalogue, Known, ModelsSource};
 pub use reached::Reached;
 use routing::{RouteError, Routing};
 use sanitise::{Shaped, Terms};
-use usage::{Tokens, Uses};
+use usage::{Begun, Tokens, Uses};
 
 /// Parameters remembered as refused, of each vendor. There are not so many that a backend could know.
 const MOST_LEARNED: usize = 64;
@@ -198,6 +198,7 @@ impl Relay {
                 "too many completions are under way here; try again shortly".to_owned(),
             ));
         };
+        let begun = inner.uses.begins(&ask.client);
         let login = inner.logins.login(&ask.named).await?;
         let vendor = inner.logins.vendor(&ask.named.vendor).ok_or(LoginError::NotFound)?;
         let chat = match ask.via {
@@ -239,6 +240,7 @@ impl Relay {
             named: ask.named,
             inner: Arc::clone(inner),
             _place: place,
+            _begun: begun,
             _open: inner.meter.stream_opened(ask.via),
         };
         Ok(Carried { headers: headers::back(&answer), dropped, stream, flow, chat })
@@ -330,6 +332,7 @@ pub struct Counted {
     named: Named,
     inner: Arc<Inner>,
     _place: OwnedSemaphorePermit,
+    _begun: Begun,
     _open: OpenStream,
 }
 

@@ -15,6 +15,7 @@ pub mod server;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::access::audit::{ClientId, Entry as AuditEntry};
 pub use crate::access::keys::{KeyInfo, Scope};
 pub use crate::login::imported::ImportSource;
 pub use crate::login::state::{LoginProgress, State, Status};
@@ -262,6 +263,21 @@ pub struct Models {
     pub source: ModelsSource,
 }
 
+/// Parameters of `usage`.
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UsageParams {
+    /// As in [`Which`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vendor: Option<String>,
+    /// As in [`Which`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// Asks the vendor nothing, however old what is remembered is: for those who look again and again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub remembered: bool,
+}
+
 /// Parameters of `lease`.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -335,7 +351,7 @@ pub struct AuditTail {
 #[derive(Debug, Serialize, Deserialize)]
 pub struct AuditEntries {
     /// The newest last.
-    pub entries: Vec<crate::access::audit::Entry>,
+    pub entries: Vec<AuditEntry>,
 }
 
 /// Parameters of `import`.

@@ -20,9 +20,9 @@ const BAR_WIDTH_MAX: usize = 40;
 const BAR_WIDTH_MIN: usize = 12;
 
 /// From here on a limit is worth a look.
-const WARN_PERCENT: f64 = 70.0;
+pub(super) const WARN_PERCENT: f64 = 70.0;
 /// From here on it is about to be reached.
-const ERROR_PERCENT: f64 = 90.0;
+pub(super) const ERROR_PERCENT: f64 = 90.0;
 
 pub(super) fn run(context: &Context, verb: &args::Usage) -> Done {
     let mut client = context.client()?;
@@ -72,7 +72,7 @@ fn heading(usage: &Usage, now: Timestamp) -> String {
 }
 
 /// A window's length says more than `primary` does; a limit with a name of its own keeps it.
-fn label(window: &Window) -> String {
+pub(super) fn label(window: &Window) -> String {
     let length = window.window_minutes.map(|minutes| match minutes {
         minutes if minutes >= 1440 && minutes % 1440 == 0 => format!("{} d", minutes / 1440),
         minutes if minutes >= 60 && minutes % 60 == 0 => format!("{} h", minutes / 60),
@@ -278,6 +278,7 @@ mod tests {
             input_tokens,
             cached_tokens: 0,
             output_tokens: 50,
+            streams: 0,
         };
         let usage = Usage {
             clients: vec![

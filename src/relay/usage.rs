@@ -23,7 +23,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::login::directory::Named;
 use crate::login::{LoginError, Logins};
 use account::{Account, keeps_to_itself};
-use counts::Counts;
+use counts::{Counts, UnderWay};
 use limits::Told;
 
 /// The counts are saved this long after the first that is not, and at the end.
@@ -76,6 +76,14 @@ pub struct ClientUse {
     pub cached_tokens: u64,
     /// Tokens that it wrote.
     pub output_tokens: u64,
+    /// Completions under way now, from the moment that they were asked for; on the sums since the start
+    /// only, and absent where there are none.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub streams: u64,
+}
+
+fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 /// What one completion has cost.
@@ -107,6 +115,7 @@ struct Inner {
 #[derive(Debug, Default)]
 struct Counting {
     counts: Counts,
+    under_way: UnderWay,
     /// Something was counted that the file does not know.
     unsaved: bool,
     /// Somebody will save it.
@@ -168,6 +177,13 @@ impl Uses {
         }
     }
 
+    /// A completion of this client begins. It is under way until what is given back is dropped.
+    #[must_use]
+    pub fn begins(&self, client: &str) -> Begun {
+        let client = self.counting().under_way.begin(client);
+        Begun { uses: self.clone(), client }
+    }
+
     /// Saves what is not saved yet. For the end of the daemon; meanwhile it happens by itself.
     pub async fn save(&self) {
         let meter = self.clone();
@@ -189,6 +205,23 @@ impl Uses {
             }
         });
         let _ = saved.await;
+    }
+
+    /// What is remembered of a login's limits, and who used what: asks nobody, however old it is.
+    ///
+    /// # Errors
+    /// Where there is no such login.
+    pub async fn remembered(&self, logins: &Logins, named: &Named) -> Result<Usage, LoginError> {
+        let status = logins.login(named).await?.status();
+        let usage = match self.account(named) {
+            Some(account) => {
+                let mut seen = account.seen();
+                seen.belongs_to(status.account_id);
+                seen.told()
+            }
+            None => Usage::default(),
+        };
+        Ok(Usage { plan: usage.plan.or(status.plan), clients: self.clients(), ..usage })
     }
 
     /// How a login's limits stand, as observed lately or else asked of the vendor, and who used what.
@@ -218,7 +251,7 @@ impl Uses {
             Some(error) if usage.observed_at.is_none() && !keeps_to_itself(&error) => Err(error),
             _ => {
                 let plan = usage.plan.or(status.plan);
-                Ok(Usage { plan, clients: self.counting().counts.told(), ..usage })
+                Ok(Usage { plan, clients: self.clients(), ..usage })
             }
         }
     }
@@ -231,10 +264,11 @@ impl Uses {
         told.filter(|(_, usage)| usage.observed_at.is_some()).collect()
     }
 
-    /// What each client has used since the start and by the day.
+    /// What each client has used since the start and by the day, and what it has under way.
     #[must_use]
     pub fn clients(&self) -> Vec<ClientUse> {
-        self.counting().counts.told()
+        let counting = self.counting();
+        counting.under_way.told(counting.counts.told())
     }
 
     /// The account was signed out: its limits are nobody's any more.
@@ -263,5 +297,19 @@ impl Uses {
 
     fn counting(&self) -> MutexGuard<'_, Counting> {
         self.inner.counting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A completion under way, for as long as this lives: however it ends, it is dropped.
+#[derive(Debug)]
+pub struct Begun {
+    uses: Uses,
+    /// Under which it was counted.
+    client: String,
+}
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        self.uses.counting().under_way.end(&self.client);
     }
 }

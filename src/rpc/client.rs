@@ -148,6 +148,38 @@ impl Client {
         self.exchange(method, params, &mut line, on_notification).map(ToOwned::to_owned)
     }
 
+    /// Shows each notification that comes within `span`, and passes over answers that nobody waits for
+    /// any more. Where reads cannot be bounded (named pipes) it only lets the time pass: what came
+    /// meanwhile is shown by the next call.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub fn wait(
+        &mut self,
+        span: Duration,
+        on_notification: &mut dyn FnMut(&str, &RawValue),
+    ) -> Result<(), CallError> {
+        let end = Instant::now() + span;
+        match self.stream.set_timeout(Some(span.max(Duration::from_millis(1)))) {
+            Err(e) if e.kind() == io::ErrorKind::Unsupported => {
+                std::thread::sleep(span);
+                return Ok(());
+            }
+            bound => bound.map_err(CallError::Lost)?,
+        }
+        loop {
+            match self.read_line(Some(end)) {
+                Ok(line) => {
+                    if let Incoming::Notification { method, params } = understood(&line)? {
+                        on_notification(&method, params.unwrap_or(RawValue::NULL));
+                    }
+                }
+                Err(CallError::Lost(e)) if e.kind() == io::ErrorKind::TimedOut => return Ok(()),
+                Err(e) => return Err(e),
+            }
+        }
+    }
+
     /// Not generic: each type of parameters would bring a copy of all this.
     fn exchange<'a>(
         &mut self,

@@ -41,6 +41,46 @@ pub(super) struct Counts {
     days: BTreeMap<String, Clients>,
 }
 
+/// How many completions each client has under way.
+#[derive(Debug, Default)]
+pub(super) struct UnderWay(BTreeMap<String, u64>);
+
+impl UnderWay {
+    /// One more; gives the name that it is counted under, which [`Self::end`] wants back.
+    pub(super) fn begin(&mut self, client: &str) -> String {
+        let client = name(client);
+        let room = self.0.contains_key(&client) || self.0.len() < MOST_CLIENTS;
+        let client = if room { client } else { OTHERS.to_owned() };
+        *self.0.entry(client.clone()).or_default() += 1;
+        client
+    }
+
+    /// One fewer.
+    pub(super) fn end(&mut self, client: &str) {
+        if let Some(count) = self.0.get_mut(client) {
+            *count -= 1;
+            if *count == 0 {
+                self.0.remove(client);
+            }
+        }
+    }
+
+    /// Writes them to the sums since the start; a client whose first completion has not ended yet is
+    /// told with nothing but that.
+    pub(super) fn told(&self, mut all: Vec<ClientUse>) -> Vec<ClientUse> {
+        for (client, &streams) in self.0.iter().rev() {
+            match all.iter_mut().find(|used| used.day.is_none() && used.client == *client) {
+                Some(used) => used.streams = streams,
+                None => {
+                    let client = client.clone();
+                    all.insert(0, ClientUse { client, streams, ..ClientUse::default() });
+                }
+            }
+        }
+        all
+    }
+}
+
 /// What stands in the file.
 #[derive(Serialize, Deserialize)]
 struct Form<D> {
@@ -84,6 +124,7 @@ impl Counts {
                 input_tokens: sum.tokens.input,
                 cached_tokens: sum.tokens.cached,
                 output_tokens: sum.tokens.output,
+                streams: 0,
             };
             clients.iter().map(told).collect()
         };
@@ -215,6 +256,32 @@ mod tests {
         assert_eq!(told[0].client, "x".repeat(LONGEST_NAME));
         assert_eq!((told[0].requests, told[0].output_tokens), (2, u64::MAX));
         assert_eq!(Counts::decode(&counts.encode()).unwrap().told()[0].input_tokens, u64::MAX);
+    }
+
+    #[test]
+    fn what_is_under_way_is_told_with_the_sums_and_names_cannot_fill_the_memory() {
+        let mut counts = Counts::default();
+        counts.count("codex", FEW, NOW);
+        let mut under_way = UnderWay::default();
+        assert_eq!(under_way.told(counts.told()), counts.told());
+        let codex = [under_way.begin("codex"), under_way.begin("codex")];
+        let aider = under_way.begin("aider\n");
+        let told = under_way.told(counts.told());
+        assert_eq!(find(&told, "codex", None).unwrap().streams, 2);
+        assert_eq!(find(&told, "codex", Some("2026-11-22")).unwrap().streams, 0);
+        let first = find(&told, "aider", None).unwrap();
+        assert_eq!((first.requests, first.streams), (0, 1), "its first has not ended yet");
+        assert_eq!(told.len(), 3);
+        let many: Vec<String> =
+            (0..1000).map(|n| under_way.begin(&format!("client {n}"))).collect();
+        let told = under_way.told(Vec::new());
+        assert_eq!(told.len(), MOST_CLIENTS + 1);
+        assert_eq!(find(&told, OTHERS, None).unwrap().streams, 1000 - (MOST_CLIENTS as u64 - 2));
+        for name in many.iter().chain(&codex).chain([&aider]) {
+            under_way.end(name);
+        }
+        assert!(under_way.0.is_empty());
+        under_way.end("nobody");
     }
 
     #[test]

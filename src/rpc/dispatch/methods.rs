@@ -14,7 +14,7 @@ use crate::rpc::message::named;
 use crate::rpc::{
     Accounts, AccountsList, AccountsUse, AuditEntries, AuditTail, Empty, Info, LoggedOut,
     LoginComplete, LoginId, LoginMethod, LoginPoll, LoginStart, LoginStarted, LoginWait,
-    LogoutParams, Models, ModelsParams, PROTOCOL, Status, Usage, Which,
+    LogoutParams, Models, ModelsParams, PROTOCOL, Status, Usage, UsageParams, Which,
 };
 
 /// Entries of the audit trail told at once, unless asked for fewer or more, and at most.
@@ -219,9 +219,13 @@ async fn models(surface: &Surface, params: ModelsParams) -> Result<Models, RpcEr
     Ok(Models { vendor: named.vendor, models, source })
 }
 
-async fn usage(surface: &Surface, which: Which) -> Result<Usage, RpcError> {
-    let named = surface.logins.name(which.vendor.as_deref(), which.account.as_deref())?;
-    Ok(surface.relay.uses().usage(&surface.logins, &surface.clock, &named).await?)
+async fn usage(surface: &Surface, params: UsageParams) -> Result<Usage, RpcError> {
+    let named = surface.logins.name(params.vendor.as_deref(), params.account.as_deref())?;
+    let uses = surface.relay.uses();
+    Ok(match params.remembered {
+        true => uses.remembered(&surface.logins, &named).await?,
+        false => uses.usage(&surface.logins, &surface.clock, &named).await?,
+    })
 }
 
 async fn audit_tail(surface: &Surface, params: AuditTail) -> Result<AuditEntries, RpcError> {

@@ -21,7 +21,7 @@ use crate::login::directory::Named;
 const SETTLE: Duration = Duration::from_secs(10);
 
 /// Calls that only look, and that clients make over and over.
-const LOOKS: [&str; 9] = [
+const LOOKS: [&str; 10] = [
     "ping",
     "info",
     "status",
@@ -29,6 +29,7 @@ const LOOKS: [&str; 9] = [
     "login.wait",
     "accounts.list",
     "keys.list",
+    "usage",
     "audit.tail",
     "cancel",
 ];
@@ -47,7 +48,9 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    pub(super) fn begin(trail: Trail, method: &'static str, named: Named) -> Self {
+    pub(super) fn begin(mut trail: Trail, method: &'static str, named: Named) -> Self {
+        // Looked up now: one that is killed meanwhile has no name any more when the line is written.
+        trail.client();
         Self { trail, method, named: Some(named), outcome: "cancelled" }
     }
 
