@@ -230,3 +230,95 @@ pub(super) fn agent(places: &Places) -> Result<Vec<Draft>, Awkward> {
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn places(binary: &str) -> Places {
+        Places::usual_on_linux(Path::new("/home/ada"), binary.into())
+    }
+
+    fn service_drop_in(places: &Places) -> String {
+        service_places(places).expect("plain paths").expect("something differs")
+    }
+
+    #[test]
+    fn in_the_usual_places_the_shipped_units_are_all_there_is() {
+        let drafts =
+            units(&places("/home/ada/.local/bin/valetkey"), Choice::default(), Path::new("/u"));
+        let drafts = drafts.expect("plain paths");
+        let written: Vec<_> = drafts.iter().filter(|draft| draft.text.is_some()).collect();
+        assert_eq!(written.len(), 2, "{written:?}");
+        assert_eq!(written[0].text.as_deref(), Some(SOCKET_UNIT));
+        assert_eq!(written[1].text.as_deref(), Some(UNIT));
+        assert!(UNIT.contains("ExecStart=%h/.local/bin/valetkey serve\n"), "the usual program");
+    }
+
+    #[test]
+    fn a_program_that_the_sandbox_hides_is_bound_back_and_another_needs_it_not() {
+        let own = "\"/home/ada/.local/share/valetkey\" \"/home/ada/.local/state/valetkey\"";
+        let config = "\"-/home/ada/.config/valetkey\"";
+        for (binary, back) in [
+            (
+                "/home/ada/.cargo/bin/valetkey",
+                format!("\"/home/ada/.cargo/bin/valetkey\" {config}"),
+            ),
+            ("/usr/bin/valetkey", config.to_owned()),
+        ] {
+            assert_eq!(
+                service_drop_in(&places(binary)),
+                format!(
+                    "{WHY}[Service]\nExecStart=\nExecStart=\"{binary}\" serve\nBindPaths=\n\
+                     BindReadOnlyPaths={back}\nBindPaths={own} %t/systemd/notify\n"
+                )
+            );
+        }
+    }
+
+    #[test]
+    fn a_folder_that_is_not_ours_is_not_shown_to_the_daemon_with_its_configuration() {
+        let mut places = places("/usr/bin/valetkey");
+        places.config_file = "/home/ada/notes/vk.toml".into();
+        let text = service_drop_in(&places);
+        assert!(text.contains("BindReadOnlyPaths=\"-/home/ada/notes/vk.toml\"\n"), "{text}");
+        places.config_file = "/etc/valetkey/config.toml".into();
+        let text = service_drop_in(&places);
+        assert!(!text.contains("BindReadOnlyPaths"), "nothing hides it: {text}");
+    }
+
+    #[test]
+    fn a_path_that_means_more_than_itself_is_refused() {
+        let dir = Path::new("/u");
+        for odd in ["/d/100%", "/d/a\"b", "/d/$HOME", "/d/a:b", "/d/a\\b", "/d/a\nb", "/d/it's"] {
+            let mut data = places("/usr/bin/valetkey");
+            data.data_dir = odd.into();
+            assert_eq!(units(&data, Choice::default(), dir), Err(Awkward(odd.into())));
+            let mut door = places("/usr/bin/valetkey");
+            door.socket = Some(odd.to_owned());
+            assert_eq!(units(&door, Choice::default(), dir), Err(Awkward(odd.into())));
+        }
+        let mut agent_places =
+            Places::usual_on_macos(Path::new("/Users/ada"), "/b/valetkey".into());
+        agent_places.data_dir = "/d/a\u{1}b".into();
+        assert_eq!(agent(&agent_places), Err(Awkward("/d/a\u{1}b".into())));
+    }
+
+    #[test]
+    fn the_agent_is_told_of_other_places_and_a_path_is_never_taken_for_a_place_to_fill() {
+        let home = Path::new("/Users/@BIN@ & @HOME@");
+        let mut places = Places::usual_on_macos(home, home.join("valetkey"));
+        let text = |places: &Places| {
+            let drafts = agent(places).expect("plain paths");
+            drafts.into_iter().next().and_then(|draft| draft.text).expect("an agent")
+        };
+        let usual = text(&places);
+        assert!(usual.contains("<string>/Users/@BIN@ &amp; @HOME@/valetkey</string>"), "{usual}");
+        assert!(!usual.contains("VALETKEY_CONFIG") && !usual.contains("places -->"), "{usual}");
+        places.data_dir = "/d<>".into();
+        let told = text(&places);
+        let pair = "<key>VALETKEY_DATA_DIR</key>\n\t\t<string>/d&lt;&gt;</string>\n";
+        assert!(told.contains(pair), "{told}");
+        assert!(told.contains("@HOME@/Library/Logs/valetkey/stderr.log</string>"), "{told}");
+    }
+}

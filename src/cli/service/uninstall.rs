@@ -49,7 +49,8 @@ pub(super) fn run(context: &Context, verb: &ServiceUninstall) -> Done {
     if answers && kind == Kind::Systemd {
         systemd::reload()?;
         systemd::forgive();
-        if let Some(dir) = Path::new(&context.paths()?.socket).parent() {
+        let socket = context.paths()?.socket;
+        if let Some(dir) = Path::new(&socket).parent().filter(|dir| dir.ends_with("valetkey")) {
             // The socket is gone; a folder that holds something else stays.
             let _ = fs::remove_dir(dir);
         }
