@@ -18,7 +18,7 @@ pub(super) fn modes(facts: &Facts) -> Vec<Finding> {
         let what = match files.looked.len() {
             0 => "none is there yet".to_owned(),
             1 => "the one file or folder of ours is yours alone".to_owned(),
-            count => format!("all {count} files and folders of ours are yours alone"),
+            count => format!("the {count} files and folders of ours are yours alone"),
         };
         return vec![Finding::ok(name, what)];
     }
