@@ -8,6 +8,7 @@
 mod accounts;
 mod args;
 mod ask;
+mod browser;
 mod connect;
 mod demo;
 mod doctor;

@@ -16,6 +16,7 @@ use crate::access::audit::Audit;
 use crate::access::keys::Keys;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::http::page::{self, Pages};
 use crate::http::{self, Http};
 use crate::login::Logins;
 use crate::platform::harden::{self, Unfit};
@@ -174,7 +175,7 @@ async fn run(
     let http = Http::new(http::Parts {
         logins: logins.clone(),
         keys,
-        clock,
+        clock: clock.clone(),
         meter: logins.meter().clone(),
         dispatcher: Dispatcher(Arc::clone(&surface)),
         relay: relay.clone(),
@@ -183,6 +184,13 @@ async fn run(
         stop: stop.clone(),
     });
     http.configure(&config.http).await;
+    let pages = Pages::new(page::Parts {
+        dispatcher: Dispatcher(Arc::clone(&surface)),
+        clock,
+        budget: budget.clone(),
+        stop: stop.clone(),
+    });
+    let pages = tokio::spawn(pages.run(surface.page_requests()));
     let service = Arc::new(http.clone());
     let server = tokio::spawn(server::serve(listener, service, limits, budget, stop.clone()));
     tracing::info!(version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), %socket, "ready");
@@ -217,7 +225,7 @@ async fn run(
     tracing::info!("stopping");
     service::stopping();
     stop.cancel();
-    let served = async { tokio::join!(server, http.ended()) };
+    let served = async { tokio::join!(server, http.ended(), pages) };
     if tokio::time::timeout(config.daemon.shutdown_grace, served).await.is_err() {
         tracing::warn!("some clients were not answered in time");
     }

@@ -369,7 +369,7 @@ pub struct ImportParams {
 }
 
 /// Result of `page.open`.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 pub struct PageOpened {
     /// An address on loopback that opens the page once.
     pub url: String,

@@ -8,6 +8,7 @@ use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use axum::Router;
 use axum::http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -115,30 +116,8 @@ impl Http {
         }
     }
 
-    /// Accepts until `stop` fires. Each connection is a task of its own, so a panic in one ends that one.
     async fn serve_tcp(self, listener: TcpListener, stop: CancellationToken) {
-        let mut pause = ACCEPT_PAUSE.0;
-        loop {
-            let accepted = tokio::select! {
-                biased;
-                () = stop.cancelled() => return,
-                accepted = listener.accept() => accepted,
-            };
-            match accepted {
-                Ok((stream, _)) => {
-                    pause = ACCEPT_PAUSE.0;
-                    self.admit(stream, &stop);
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "no HTTP connection can be accepted just now");
-                    tokio::select! {
-                        () = tokio::time::sleep(pause) => {}
-                        () = stop.cancelled() => {}
-                    }
-                    pause = (pause * 2).min(ACCEPT_PAUSE.1);
-                }
-            }
-        }
+        accept(&listener, &stop, |stream| self.admit(stream, &stop)).await;
     }
 
     fn admit(&self, stream: TcpStream, stop: &CancellationToken) {
@@ -181,30 +160,71 @@ impl Http {
 
     async fn serve(&self, io: Replayed, arrival: Arrival, stop: &CancellationToken) {
         let _present = self.0.shared.dispatcher.present();
-        let routes = TowerToHyperService::new(self.0.router.clone());
-        let service = service_fn(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(arrival.clone());
-            routes.call(request)
-        });
-        let mut builder = http1::Builder::new();
-        builder
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_PATIENCE)
-            .max_header_size(MAX_HEAD_BYTES)
-            .max_buf_size(BUFFER_BYTES)
-            // A client whose input has ended is gone, and its completion with it.
-            .half_close(false);
-        let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service));
-        let served = tokio::select! {
+        converse(io, self.0.router.clone(), arrival, stop).await;
+    }
+}
+
+/// Accepts until `stop` fires. Each connection is a task of its own, so a panic in one ends that one.
+pub(super) async fn accept(
+    listener: &TcpListener,
+    stop: &CancellationToken,
+    admit: impl Fn(TcpStream),
+) {
+    let mut pause = ACCEPT_PAUSE.0;
+    loop {
+        let accepted = tokio::select! {
             biased;
-            served = connection.as_mut() => served,
-            () = stop.cancelled() => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
-            }
+            () = stop.cancelled() => return,
+            accepted = listener.accept() => accepted,
         };
-        if let Err(error) = served {
-            tracing::debug!(%error, "an HTTP connection ended early");
+        match accepted {
+            Ok((stream, _)) => {
+                pause = ACCEPT_PAUSE.0;
+                admit(stream);
+            }
+            Err(error) => {
+                tracing::warn!(%error, "no HTTP connection can be accepted just now");
+                tokio::select! {
+                    () = tokio::time::sleep(pause) => {}
+                    () = stop.cancelled() => {}
+                }
+                pause = (pause * 2).min(ACCEPT_PAUSE.1);
+            }
         }
+    }
+}
+
+/// Serves one request of a connection after another by `routes`, until the client or `stop` ends it.
+/// Each carries `arrival` with it.
+pub(super) async fn converse(
+    io: Replayed,
+    routes: Router,
+    arrival: impl Clone + Send + Sync + 'static,
+    stop: &CancellationToken,
+) {
+    let routes = TowerToHyperService::new(routes);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(arrival.clone());
+        routes.call(request)
+    });
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_PATIENCE)
+        .max_header_size(MAX_HEAD_BYTES)
+        .max_buf_size(BUFFER_BYTES)
+        // A client whose input has ended is gone, and its completion with it.
+        .half_close(false);
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service));
+    let served = tokio::select! {
+        biased;
+        served = connection.as_mut() => served,
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = served {
+        tracing::debug!(%error, "an HTTP connection ended early");
     }
 }

@@ -271,7 +271,7 @@ fn allow_origin(headers: &mut HeaderMap, origin: HeaderValue) {
 
 impl Refusals {
     /// Counts one; how many there are to note, where it is time to.
-    fn to_note(&self, now_millis: u64) -> Option<u64> {
+    pub(super) fn to_note(&self, now_millis: u64) -> Option<u64> {
         let count = self.count.fetch_add(1, Ordering::Relaxed) + 1;
         let noted_at = self.noted_at.load(Ordering::Relaxed);
         if noted_at <= now_millis && now_millis - noted_at < NOTE_EVERY_MILLIS {

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use super::{LoginComplete, Rejected, TokenResult};
+use super::{LoginComplete, PageOpened, Rejected, TokenResult};
 
 impl fmt::Debug for Rejected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -33,6 +33,13 @@ impl fmt::Debug for LoginComplete {
     }
 }
 
+/// Without the address: whoever has it first has the page.
+impl fmt::Debug for PageOpened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PageOpened").field("expires_at", &self.expires_at).finish_non_exhaustive()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -53,7 +60,11 @@ mod tests {
             login_id: "id".into(),
             redirect_url: "http://localhost:1455/auth/callback?code=canary".into(),
         };
-        let shown = format!("{lent:?} {rejected:?} {pasted:?}");
+        let page = PageOpened {
+            url: "http://127.0.0.1:1/enter/canary".into(),
+            expires_at: crate::clock::Timestamp(9),
+        };
+        let shown = format!("{lent:?} {rejected:?} {pasted:?} {page:?}");
         assert!(!shown.contains("canary") && shown.contains("generation: 3"), "{shown}");
     }
 }

@@ -7,11 +7,12 @@ mod completions;
 mod elsewhere;
 mod keys;
 mod methods;
+mod page;
 mod subscription;
 mod trail;
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -30,6 +31,8 @@ use crate::login::{Lent, LoginError, Logins};
 use crate::meter::Meter;
 use crate::relay::Relay;
 pub use elsewhere::Present;
+pub(crate) use page::ForPage;
+pub use page::PageRequest;
 use trail::Trail;
 
 /// Seconds that a lent token lives at least, unless the caller says otherwise.
@@ -90,6 +93,8 @@ pub struct Surface {
     stop: CancellationToken,
     clients: watch::Sender<usize>,
     loopback: Mutex<Loopback>,
+    /// Reaches whoever serves the page.
+    page: Mutex<Option<mpsc::Sender<PageRequest>>>,
 }
 
 impl Surface {
@@ -109,6 +114,7 @@ impl Surface {
             stop,
             clients: watch::Sender::new(0),
             loopback: Mutex::default(),
+            page: Mutex::default(),
         }
     }
 
@@ -129,6 +135,10 @@ impl Surface {
         *self.loopback.lock().unwrap_or_else(PoisonError::into_inner) = loopback;
     }
 
+    fn page(&self) -> MutexGuard<'_, Option<mpsc::Sender<PageRequest>>> {
+        self.page.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// How many clients are connected, as it changes.
     #[must_use]
     pub fn clients(&self) -> watch::Receiver<usize> {
@@ -139,6 +149,13 @@ impl Surface {
 /// The service that connections are served with.
 #[derive(Clone, Debug)]
 pub struct Dispatcher(pub Arc<Surface>);
+
+impl Dispatcher {
+    fn caller(&self, trail: Trail, outbox: Outbox) -> Caller {
+        let surface = Arc::clone(&self.0);
+        Caller { _present: Present::note(&surface), trail, surface, outbox, subscribed: None }
+    }
+}
 
 /// Runs a call to its end, counts how it failed, and notes it.
 async fn run(
@@ -159,13 +176,7 @@ impl Service for Dispatcher {
     type Session = Caller;
 
     fn open(&self, peer: Peer, outbox: Outbox) -> Caller {
-        Caller {
-            _present: Present::note(&self.0),
-            trail: Trail::new(Arc::clone(&self.0), peer),
-            surface: Arc::clone(&self.0),
-            outbox,
-            subscribed: None,
-        }
+        self.caller(Trail::new(Arc::clone(&self.0), peer), outbox)
     }
 
     fn refused(&self, peer: &Peer) {

@@ -11,6 +11,7 @@ use qrcode::{EcLevel, QrCode};
 use crate::clock::{Clock, Timestamp};
 use crate::rpc::{LoginMethod, LoginStarted, Status};
 
+use super::super::browser;
 use super::super::output::{FAINT, GOOD, STRONG, WARN, columns, is_seen, note, note_wrapped, say};
 use super::super::words::{moment, plain, span};
 
@@ -27,15 +28,15 @@ const PASTE_OR_START: &str = "Open the address anywhere, sign in, and paste the 
 pub(super) fn started(started: &LoginStarted, no_browser: bool) -> io::Result<bool> {
     match started.method {
         LoginMethod::Browser => {
-            browser(started.authorize_url.as_deref().unwrap_or_default(), no_browser)
+            in_browser(started.authorize_url.as_deref().unwrap_or_default(), no_browser)
         }
         LoginMethod::Device => device(started).map(|()| false),
     }
 }
 
-fn browser(url: &str, no_browser: bool) -> io::Result<bool> {
+fn in_browser(url: &str, no_browser: bool) -> io::Result<bool> {
     note(format_args!("\nSign in at:\n\n  {STRONG}{}{STRONG:#}\n", plain(url)))?;
-    if headless() {
+    if browser::is_absent() {
         // Without a terminal to paste into, the other way is the only one.
         let how = if io::stdin().is_terminal() { PASTE_OR_START } else { "Start" };
         note_wrapped(&format!(
@@ -43,21 +44,7 @@ fn browser(url: &str, no_browser: bool) -> io::Result<bool> {
         ))?;
         return Ok(false);
     }
-    // The address comes from the daemon; still, nothing but a web page is ever opened.
-    let is_web = url.starts_with("https://")
-        || url.starts_with("http://127.0.0.1")
-        || url.starts_with("http://localhost");
-    Ok(!no_browser && is_web && webbrowser::open(url).is_ok())
-}
-
-/// Whether no window could be opened here: a remote shell, or a Linux without a display.
-fn headless() -> bool {
-    let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    let display = std::env::consts::OS != "linux"
-        || set("DISPLAY")
-        || set("WAYLAND_DISPLAY")
-        || set("WSL_DISTRO_NAME");
-    set("SSH_CONNECTION") || !display
+    Ok(!no_browser && browser::open(url))
 }
 
 fn device(started: &LoginStarted) -> io::Result<()> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{Loopback, ReloadRequest, Surface, keys, lend, write_token};
+use super::{Loopback, ReloadRequest, Surface, keys, lend, page, write_token};
 use crate::login::directory::Named;
 use crate::login::pending::{Begun, Progress, Way};
 use crate::login::{Login, LoginError};
@@ -56,6 +56,7 @@ pub(super) async fn call(surface: &Surface, method: &str, params: Option<&RawVal
         "keys.add" => done(keys::add(surface, named(params)?).await?),
         "keys.list" => done(keys::list(surface, named(params)?)),
         "keys.revoke" => done(keys::revoke(surface, named(params)?).await?),
+        "page.open" => done(page::open(surface, named(params)?).await?),
         "audit.tail" => done(audit_tail(surface, named(params)?).await?),
         "reload" => {
             let Empty {} = named(params)?;

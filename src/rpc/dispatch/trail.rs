@@ -33,6 +33,9 @@ const LOOKS: [&str; 9] = [
     "cancel",
 ];
 
+/// Calls that a page makes over and over for as long as it is looked at. That it was opened is noted.
+const LOOKS_ON: [&str; 2] = ["usage", "models"];
+
 /// The line of a completion, written when this is dropped: one that its client gave up, or left, was
 /// asked for all the same.
 #[derive(Debug)]
@@ -66,6 +69,8 @@ pub(super) struct Trail {
     peer: Peer,
     /// The key that was shown, where one was.
     name: Option<String>,
+    /// It looks on, as a page does.
+    looks_on: bool,
     client: Option<ClientId>,
     /// Lent since the last write, not yet noted.
     fresh: Option<Arc<Lent>>,
@@ -75,12 +80,18 @@ pub(super) struct Trail {
 
 impl Trail {
     pub(super) fn new(surface: Arc<Surface>, peer: Peer) -> Self {
-        Self { surface, peer, name: None, client: None, fresh: None, noted: None }
+        Self { surface, peer, name: None, looks_on: false, client: None, fresh: None, noted: None }
     }
 
     /// The same for who showed a key of this name.
     pub(super) fn named(mut self, name: Option<String>) -> Self {
         self.name = name;
+        self
+    }
+
+    /// The same for a page, whose looks are not worth a line each.
+    pub(super) fn looking_on(mut self) -> Self {
+        self.looks_on = true;
         self
     }
 
@@ -90,6 +101,7 @@ impl Trail {
             surface: Arc::clone(&self.surface),
             peer: self.peer.clone(),
             name: self.name.clone(),
+            looks_on: self.looks_on,
             client: self.client.clone(),
             fresh: None,
             noted: None,
@@ -138,7 +150,7 @@ impl Trail {
 
     /// One line about a call that ran beside the connection.
     pub(super) fn note_call(mut self, method: &str, params: Option<&RawValue>, called: &Called) {
-        if LOOKS.contains(&method) {
+        if LOOKS.contains(&method) || (self.looks_on && LOOKS_ON.contains(&method)) {
             return;
         }
         let outcome = match called {
