@@ -3,7 +3,8 @@
 //! It is spoken at two doors. The socket lets in who runs under our user, as the kernel vouches. On
 //! loopback TCP anything on the machine can knock, a web page included, so there every request has to
 //! show a key and has to come from where it claims (`guard`). Behind either door the routes are the
-//! same, and what they do is done by the rooms below.
+//! same, and what they do is done by the rooms below. A browser has a listener of its own while somebody
+//! looks at the daemon's page (`page`).
 
 pub(crate) mod body;
 mod door;

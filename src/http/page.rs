@@ -279,7 +279,7 @@ mod tests {
         let stop = CancellationToken::new();
         let dispatcher = dispatcher(folder.path(), &clock, &stop).await;
         let refused = open(&dispatcher).await.unwrap_err();
-        assert_eq!(refused.kind(), Kind::InternalError, "nobody serves pages yet: {refused}");
+        assert_eq!(refused.kind(), Kind::Overloaded, "nobody serves pages yet: {refused}");
 
         let budget = Limits::default().budget();
         let (calls, at) = (dispatcher.clone(), clock.clone());

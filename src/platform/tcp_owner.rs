@@ -71,7 +71,7 @@ mod table {
     }
 
     /// `0100007F:2105`, or the same as an IPv4-mapped IPv6 address (RFC 4291 section 2.5.5.2).
-    fn written(address: SocketAddr, as_v6: bool) -> String {
+    pub(super) fn written(address: SocketAddr, as_v6: bool) -> String {
         let v6 = |ip: Ipv6Addr| ip.octets().to_vec();
         let octets = match (address.ip(), as_v6) {
             (IpAddr::V4(ip), false) => ip.octets().to_vec(),
@@ -86,19 +86,6 @@ mod table {
         let _ = write!(text, ":{:04X}", address.port());
         text
     }
-
-    #[cfg(test)]
-    mod tests {
-        use super::*;
-
-        #[test]
-        #[cfg(target_endian = "little")]
-        fn an_address_is_written_as_the_kernel_does() {
-            let address = "127.0.0.1:8453".parse().unwrap();
-            assert_eq!(written(address, false), "0100007F:2105");
-            assert_eq!(written(address, true), "0000000000000000FFFF00000100007F:2105");
-        }
-    }
 }
 
 #[cfg(test)]
@@ -106,6 +93,14 @@ mod tests {
     use super::*;
     use crate::platform::process::own_uid;
     use std::net::{TcpListener, TcpStream};
+
+    #[test]
+    #[cfg(all(target_os = "linux", target_endian = "little"))]
+    fn an_address_is_written_as_the_kernel_does() {
+        let address = "127.0.0.1:8453".parse().unwrap();
+        assert_eq!(table::written(address, false), "0100007F:2105");
+        assert_eq!(table::written(address, true), "0000000000000000FFFF00000100007F:2105");
+    }
 
     #[test]
     fn a_connection_of_our_own_is_ours_and_one_that_is_not_there_is_nobodys() {

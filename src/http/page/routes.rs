@@ -263,6 +263,8 @@ mod tests {
                 );
             }
         }
-        assert!(!INDEX.contains("style=") && !INDEX.contains(" on"), "the policy forbids both");
+        for inline in ["style=", "<style", " onclick", " onload", " onerror", " onsubmit"] {
+            assert!(!INDEX.contains(inline), "the policy forbids {inline}");
+        }
     }
 }
