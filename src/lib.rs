@@ -94,6 +94,7 @@
 //! | tempfile | files that replace others whole | atomic-write-file: fewer users |
 //! | directories | where each system keeps such files | – |
 //! | toml | the configuration, with places for its errors | figment, config |
+//! | jsonc-parser | other programs' JSON, changed without touching what stands around the change | serde_json: sets everything out anew |
 //! | thiserror | typed errors: they cross the wire with a code | anyhow, which forgets the type |
 //! | tracing, tracing-subscriber, tracing-appender | logs, to the journal or daily files | log4rs |
 //! | signal-hook | signals as bytes in a pipe | tokio's own: enough, but chosen for us |

@@ -24,6 +24,7 @@ use super::failure::{Exit, Failure};
 use super::interrupt::Interrupt;
 use super::output::{FAINT, STRONG, WARN, can_ask, note, note_wrapped};
 use super::words::plain;
+pub(super) use show::{person, signed_in};
 
 /// How often the countdown moves and Ctrl-C is looked for while the person signs in.
 const TICK: Duration = Duration::from_millis(100);
@@ -32,11 +33,11 @@ const TICK: Duration = Duration::from_millis(100);
 const PASTE_BYTES_MAX: u64 = 16 * 1024;
 
 /// What a person signs in under, shown at every login.
-const NOTICE: &str = "Signing in uses your own ChatGPT account, as its end user under OpenAI's Terms of Use \
+pub(super) const NOTICE: &str = "Signing in uses your own ChatGPT account, as its end user under OpenAI's Terms of Use \
                       (https://openai.com/policies/terms-of-use/).";
 
 /// The same, where the stand-in vendor is signed in to.
-const SANDBOX_NOTICE: &str = "This is the sandbox: no real account is used.";
+pub(super) const SANDBOX_NOTICE: &str = "This is the sandbox: no real account is used.";
 
 pub(super) fn run(context: &Context, verb: &Login) -> Done {
     let mut client = context.client()?;
@@ -60,7 +61,7 @@ pub(super) fn run(context: &Context, verb: &Login) -> Done {
 }
 
 /// Whether the vendor is the stand-in, as far as the configuration can be read here.
-fn is_sandbox(context: &Context, vendor: &str) -> bool {
+pub(super) fn is_sandbox(context: &Context, vendor: &str) -> bool {
     let config = context
         .paths()
         .ok()
@@ -116,7 +117,7 @@ fn accepted() -> io::Result<bool> {
     Ok(is_yes(&answer))
 }
 
-fn is_yes(answer: &str) -> bool {
+pub(super) fn is_yes(answer: &str) -> bool {
     matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
 }
 

@@ -29,6 +29,48 @@ pub fn exe(_pid: u32) -> Option<String> {
     None
 }
 
+/// Whether a program of this name seems to run as this user, by itself or as a script of an interpreter.
+/// Where the system does not tell, it does not.
+#[cfg(target_os = "linux")]
+#[must_use]
+pub fn is_running(name: &str) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+
+    let own = own_uid();
+    let Ok(processes) = std::fs::read_dir("/proc") else { return false };
+    let numbered = |name: &std::ffi::OsStr| name.as_encoded_bytes().iter().all(u8::is_ascii_digit);
+    processes.flatten().filter(|entry| numbered(&entry.file_name())).any(|entry| {
+        let ours = entry.metadata().is_ok_and(|meta| Some(meta.uid()) == own);
+        ours && std::fs::read(entry.path().join("cmdline")).is_ok_and(|line| is_of(&line, name))
+    })
+}
+
+/// Whether a program of this name seems to run; here the system does not tell.
+#[cfg(not(target_os = "linux"))]
+#[must_use]
+pub fn is_running(_name: &str) -> bool {
+    false
+}
+
+/// Programs that run others, whose first argument is the one that matters.
+#[cfg(target_os = "linux")]
+const INTERPRETERS: [&str; 4] = ["node", "bun", "deno", "python"];
+
+/// Whether a command line (`proc_pid_cmdline(5)`) is of a program of this name.
+#[cfg(target_os = "linux")]
+fn is_of(line: &[u8], name: &str) -> bool {
+    let mut words = line.split(|byte| *byte == 0).map(|word| {
+        let word = String::from_utf8_lossy(word).into_owned();
+        word.rsplit('/').next().unwrap_or_default().to_owned()
+    });
+    let first = words.next().unwrap_or_default();
+    let is = |word: &str| {
+        word == name || word.strip_prefix(name).is_some_and(|end| matches!(end, ".js" | ".py"))
+    };
+    let runs_others = INTERPRETERS.iter().any(|interpreter| first.starts_with(interpreter));
+    is(&first) || (runs_others && words.next().is_some_and(|word| is(&word)))
+}
+
 /// Files and connections that are asked for at most: an answer under way takes two, and no system that
 /// allows a million expects anybody to use them.
 #[cfg(unix)]
@@ -52,3 +94,25 @@ pub fn allow_many_files() {
 /// There is no such limit here.
 #[cfg(not(unix))]
 pub fn allow_many_files() {}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_is_known_by_its_name_or_as_a_script() {
+        for (line, expected) in [
+            ("/usr/bin/codex\0exec\0", true),
+            ("codex", true),
+            ("node\0/lib/bin/codex.js\0", true),
+            ("/usr/bin/python3.11\0/opt/bin/codex\0", true),
+            ("vi\0codex\0", false),
+            ("codex-helper\0", false),
+            ("valetkey\0import\0codex\0", false),
+            ("", false),
+        ] {
+            assert_eq!(is_of(line.as_bytes(), "codex"), expected, "{line}");
+        }
+        assert!(!is_running("no program has such a name"));
+    }
+}

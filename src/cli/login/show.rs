@@ -125,13 +125,13 @@ impl Waiting {
 }
 
 /// Who is signed in, as briefly as it can be said.
-pub(super) fn person(status: &Status) -> String {
+pub(in super::super) fn person(status: &Status) -> String {
     let who = status.account_email.as_deref().or(status.account_id.as_deref());
     who.map_or_else(|| format!("{}/{}", status.vendor, status.account), plain)
 }
 
 /// The line at the end of a login that worked.
-pub(super) fn signed_in(status: &Status) -> io::Result<()> {
+pub(in super::super) fn signed_in(status: &Status) -> io::Result<()> {
     let who = person(status);
     let plan = status.plan.as_deref().map(|plan| format!(" ({})", plain(plan))).unwrap_or_default();
     say(format_args!("{GOOD}Signed in{GOOD:#} as {STRONG}{who}{STRONG:#}{plan}."))?;
