@@ -29,7 +29,7 @@ const ONLY_BY: [(&str, &str, &[&str]); 2] = [
 ];
 
 /// The only files that take a secret out of its wrapping, and what for.
-const EXPOSES: [(&str, &str); 12] = [
+const EXPOSES: [(&str, &str); 14] = [
     ("secret.rs", "where it is defined"),
     ("login/imported.rs", "what another program's file holds, to be read"),
     ("store/format.rs", "what is kept in the credential file"),
@@ -39,6 +39,8 @@ const EXPOSES: [(&str, &str); 12] = [
     ("cli/token.rs", "the verb that prints it"),
     ("cli/lease.rs", "the verb that prints a lease, and shows it to the listener it is for"),
     ("cli/key.rs", "the verb that prints a key, once"),
+    ("cli/setup/agent.rs", "what an agent's own configuration is to hold"),
+    ("cli/setup/keys.rs", "the file that keeps the key of an agent"),
     ("cli/demo.rs", "looks for a leak of the demo's own token"),
     ("cli/demo/acts.rs", "the same"),
     ("cli/demo/relay.rs", "sends the demo's own lease"),
