@@ -93,6 +93,8 @@
 //! | tempfile | files that replace others whole | atomic-write-file: fewer users |
 //! | directories | where each system keeps such files | – |
 //! | toml | the configuration, with places for its errors | figment, config |
+//! | jsonc-parser | agents' files in JSON with comments, every other byte left alone | serde_json: loses comments and order |
+//! | saphyr-parser | where things stand in agents' YAML files, and that only ours has changed | yaml-edit: repairs broken files as it reads them |
 //! | thiserror | typed errors: they cross the wire with a code | anyhow, which forgets the type |
 //! | tracing, tracing-subscriber, tracing-appender | logs, to the journal or daily files | log4rs |
 //! | signal-hook | signals as bytes in a pipe | tokio's own: enough, but chosen for us |

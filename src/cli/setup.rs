@@ -5,17 +5,23 @@
 //! itself out again so that the very bytes come back.
 
 mod agent;
+mod aider;
 mod codex;
+mod continue_;
 mod door;
 mod hunks;
 mod keys;
 mod list;
+mod litellm;
+mod models;
+mod opencode;
 mod patch;
 mod shelf;
 mod show;
 mod toml_text;
 mod undo;
 mod write;
+mod yaml_text;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -38,7 +44,8 @@ use super::output::{FAINT, STRONG, say};
 const MODELS_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// Every agent that is known, in the order in which they are listed.
-static AGENTS: [&dyn Agent; 1] = [&codex::Codex];
+static AGENTS: [&dyn Agent; 5] =
+    [&codex::Codex, &opencode::OpenCode, &litellm::LiteLlm, &aider::Aider, &continue_::Continue];
 
 /// What `setup` takes for an agent.
 pub(super) fn names() -> Vec<&'static str> {
