@@ -43,7 +43,7 @@
 //! | [`rpc`] | how bytes become calls, and calls become answers | secret, clock, platform, meter, access, login, relay |
 //! | [`http`] | how requests and answers of HTTP become the same, and who may send them | secret, clock, config, platform, meter, access, login, relay, rpc |
 //! | [`daemon`] | in which order everything begins and ends | clock, config, platform, telemetry, store, login, access, relay, rpc, http |
-//! | [`cli`] | what a person types and sees | clock, config, platform, vendor, rpc, daemon |
+//! | [`cli`] | what a person types and sees | secret, clock, config, platform, vendor, rpc, daemon |
 //!
 //! A test reads this table and holds the code to it; `cli` enters the daemon in `serve` only, and of the
 //! vendors nothing but the sandbox.
@@ -93,8 +93,10 @@
 //! | tempfile | files that replace others whole | atomic-write-file: fewer users |
 //! | directories | where each system keeps such files | – |
 //! | toml | the configuration, with places for its errors | figment, config |
-//! | jsonc-parser | agents' files in JSON with comments, every other byte left alone | serde_json: loses comments and order |
-//! | saphyr-parser | where things stand in agents' YAML files, and that only ours has changed | yaml-edit: repairs broken files as it reads them |
+//! | toml_edit | where things stand in a person's TOML, so that the rest of it stays | printing a parsed file anew, which loses some of it |
+//! | jsonc-parser | the same in JSON, comments and all | serde_json: loses them, and the order |
+//! | saphyr-parser | the same in YAML | yaml-edit: repairs broken files as it reads them |
+//! | similar | what a change of a file would change, shown | diffy: lines as bytes only |
 //! | thiserror | typed errors: they cross the wire with a code | anyhow, which forgets the type |
 //! | tracing, tracing-subscriber, tracing-appender | logs, to the journal or daily files | log4rs |
 //! | signal-hook | signals as bytes in a pipe | tokio's own: enough, but chosen for us |

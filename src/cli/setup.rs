@@ -15,9 +15,12 @@ mod list;
 mod litellm;
 mod models;
 mod opencode;
+mod openhands;
 mod patch;
 mod shelf;
+mod shell;
 mod show;
+mod snippets;
 mod toml_text;
 mod undo;
 mod write;
@@ -38,14 +41,23 @@ use super::Done;
 use super::args::Setup;
 use super::connect::{Context, this_program};
 use super::failure::{Exit, Failure};
-use super::output::{FAINT, STRONG, say};
+use super::output::{STRONG, say};
 
 /// How long the daemon may take to tell its models, which it may have to ask upstream.
 const MODELS_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// Every agent that is known, in the order in which they are listed.
-static AGENTS: [&dyn Agent; 5] =
-    [&codex::Codex, &opencode::OpenCode, &litellm::LiteLlm, &aider::Aider, &continue_::Continue];
+static AGENTS: [&dyn Agent; 9] = [
+    &codex::Codex,
+    &openhands::OpenHands,
+    &opencode::OpenCode,
+    &litellm::LiteLlm,
+    &aider::Aider,
+    &continue_::Continue,
+    &snippets::PYTHON,
+    &snippets::NODE,
+    &shell::Shell,
+];
 
 /// What `setup` takes for an agent.
 pub(super) fn names() -> Vec<&'static str> {
@@ -100,6 +112,7 @@ impl Desk<'_> {
             base_url: String::new(),
             models: client.map_or_else(Vec::new, models),
             model: verb.model.clone(),
+            shell: shell::name_of(&self.around).to_owned(),
             key_file: keys::file_of(&self.paths, agent.name()),
             key: None,
         })
@@ -146,6 +159,9 @@ fn print(desk: &Desk<'_>, agent: &dyn Agent, verb: &Setup) -> Done {
     let plugged = file.is_some() && agent.is_plugged(&text).unwrap_or_default();
     let notes = agent.notes(&text, &wants);
     let lines = agent.by_hand(&wants);
+    if verb.export {
+        return export(agent, &door, &wants);
+    }
     let config = desk.short(&desk.paths.config_file);
     if verb.json {
         let answer = serde_json::json!({
@@ -157,34 +173,54 @@ fn print(desk: &Desk<'_>, agent: &dyn Agent, verb: &Setup) -> Done {
             &serde_json::value::to_raw_value(&answer).map_err(std::io::Error::from)?,
         )?);
     }
-    if let Some(file) = &file {
-        say(format_args!(
-            "{STRONG}{}{STRONG:#}, in {}:",
-            capital(agent.title()),
-            desk.short(file)
-        ))?;
-    } else {
-        say(format_args!("{STRONG}{}{STRONG:#}:", capital(agent.title())))?;
-    }
+    let place = match (agent.place(), &file) {
+        (Some(place), _) => place.to_owned(),
+        (None, Some(file)) => format!("in {}", desk.short(file)),
+        (None, None) => String::new(),
+    };
+    say(format_args!("{STRONG}{}{STRONG:#}, {place}:", capital(agent.title())))?;
     show::say_block(&lines)?;
     if door.change.is_some() {
         say(format_args!("The loopback door has to be open for it, by {config}:"))?;
         show::say_block(&format!("[http]\nlisten = \"{}\"", door.address))?;
     }
-    for note in notes {
+    for note in notes.into_iter().chain(unreached()) {
         say(note)?;
     }
     if plugged {
         let undo = format!("valetkey setup {} --undo", agent.name());
         say(format_args!("It is plugged in. To take it out again: {STRONG}{undo}{STRONG:#}"))?;
-    } else if file.is_some() {
+    } else if let Some(file) = &file {
         let also = if door.change.is_some() { " and opens the door" } else { "" };
         let write = format!("valetkey setup {} --write", agent.name());
+        let file = desk.short(file);
         say(format_args!(
-            "{STRONG}{write}{STRONG:#} puts it there{also}, {FAINT}and shows the change first{FAINT:#}"
+            "{STRONG}{write}{STRONG:#} changes {file}{also}; it shows the change first."
         ))?;
     }
     Ok(())
+}
+
+/// Commands for a shell to evaluate. It asks for the lease itself, so the door has to be open.
+fn export(agent: &dyn Agent, door: &Door, wants: &Wants) -> Done {
+    if agent.name() != "shell" {
+        return Err(Failure::new(Exit::Usage, "--export is for `valetkey setup shell`"));
+    }
+    if door.change.is_some() {
+        return Err(Failure::new(Exit::Failed, "the loopback door is closed").hint(
+            "`valetkey setup shell --write` opens it, or set http.listen in the configuration",
+        ));
+    }
+    Ok(say(shell::export(wants))?)
+}
+
+/// What no agent could be told by flags, where it has to start the daemon itself.
+fn unreached() -> Option<String> {
+    let moved = ["VALETKEY_DATA_DIR", "VALETKEY_STATE_DIR"];
+    let set = moved.into_iter().find(|name| std::env::var_os(name).is_some())?;
+    Some(format!(
+        "{set} is set here and may not be where the agent runs: keep a daemon running for it."
+    ))
 }
 
 /// As a sentence begins.

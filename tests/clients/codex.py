@@ -5,8 +5,8 @@ codex.py BINARY. Installs the pinned CLI from npm into a cache outside of the tr
 sandbox vendor, a daemon and the CLI against each other on loopback, in a private folder:
 
 1. on a token that it borrows, the CLI asks the vendor itself;
-2. through the relay, with a lease that is worth nothing elsewhere: a turn in which the model calls the
-   CLI's own shell;
+2. plugged in by `valetkey setup codex --write` and nothing else, through the relay, with a lease that is
+   worth nothing elsewhere: a turn in which the model calls the CLI's own shell; unplugged at the end;
 3. a token that the vendor revokes in the middle of such a turn costs one refresh, and nobody sees it;
 4. four at once, with a token at its end and a slow issuer: one refresh, four answers, and no refresh
    token seen twice. (With the CLI's own login, processes that race like this can lose it.)
@@ -35,11 +35,20 @@ OWN_TROUBLE = "failed to load models cache"
 # What the CLI calls its shell, and a command that writes nothing to disk.
 SHELL = {"name": "exec_command", "arguments": {"cmd": "printf %s-%s it works"}}
 
-CODEX_CONFIG = """\
+# What a person has there, but for the provider.
+OWN_CONFIG = """\
 check_for_update_on_startup = false
-model_provider = "valetkey"
-model = "gpt-6.1-sol"
+model = "gpt-6.1-sol"   # the best there is
 
+[analytics]
+enabled = false
+[features]
+apps = false
+plugins = false
+remote_plugin = false
+"""
+
+BORROWING = """
 [model_providers.valetkey]
 name = "valetkey"
 base_url = "{base_url}"
@@ -49,16 +58,9 @@ supports_websockets = false
 
 [model_providers.valetkey.auth]
 command = "{binary}"
-args = {arguments}
+args = ["token"]
 timeout_ms = 30000
 refresh_interval_ms = 300000
-
-[analytics]
-enabled = false
-[features]
-apps = false
-plugins = false
-remote_plugin = false
 """
 
 
@@ -80,15 +82,30 @@ class Cli:
         self.room, self.codex, self.home = room, codex, room.path / "codex"
         self.home.mkdir(mode=0o700)
 
-    def point_at(self, base_url, *arguments):
-        """Where its requests go, and how it comes by what opens the door there."""
-        (self.home / "config.toml").write_text(CODEX_CONFIG.format(
-            base_url=base_url, binary=self.room.binary, arguments=json.dumps(arguments)))
+    @property
+    def config(self):
+        return self.home / "config.toml"
+
+    @property
+    def environment(self):
+        return {**self.room.environment, "CODEX_HOME": str(self.home)}
+
+    def borrow(self, base_url):
+        """Its requests go to the vendor itself, with a token that is lent to it."""
+        borrowing = BORROWING.format(base_url=base_url, binary=self.room.binary)
+        self.config.write_text('model_provider = "valetkey"\n' + OWN_CONFIG + borrowing)
+
+    def setup(self, *words):
+        """What a person types to plug it in and out."""
+        done = subprocess.run(
+            [self.room.binary, "--no-spawn", "setup", "codex", *words], env=self.environment,
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+        check(done.returncode == 0, f"valetkey setup codex {' '.join(words)}", done.stdout + done.stderr)
 
     def turn(self):
         return subprocess.Popen(
             [self.codex, "exec", "--skip-git-repo-check", "--strict-config", "hi"],
-            cwd=self.room.path / "work", env={**self.room.environment, "CODEX_HOME": str(self.home)},
+            cwd=self.room.path / "work", env=self.environment,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             # What npm installs is a starter: the program itself would outlive it, and hold its pipes.
             start_new_session=True)
@@ -114,7 +131,7 @@ def shell_said(sandbox):
 
 
 def borrowed(cli, sandbox):
-    cli.point_at(sandbox.url + "/backend-api/codex", "token")
+    cli.borrow(sandbox.url + "/backend-api/codex")
     before = sandbox.stats()
     answered(cli.turn(), "one turn completes on a borrowed token")
     after = sandbox.stats()
@@ -184,11 +201,17 @@ def play(room):
     cli = Cli(room, installed_codex())
     with served(room) as sandbox:
         borrowed(cli, sandbox)
-        cli.point_at(room.base_url, "lease", "--client", "codex")
+        cli.config.write_text(OWN_CONFIG)
+        cli.setup("--write")
         relayed(cli, sandbox)
         named(room)
         revoked_in_the_middle(cli, sandbox)
         four_at_once(cli, sandbox)
+        # The CLI itself may have written there meanwhile, which stays.
+        since = cli.config.read_text()
+        cli.setup("--undo")
+        check(cli.config.read_text() == OWN_CONFIG or "valetkey" in since and "valetkey" not in cli.config.read_text(),
+              "... and undone, the configuration is the person's again", cli.config.read_text())
         check(not list(cli.home.glob("auth*")), "the CLI holds no credential of its own")
         check(not room.strayed_tokens(), "no token stands in any file but the daemon's own", room.strayed_tokens())
 

@@ -27,7 +27,7 @@ const ONLY_BY: [(&str, &str, &[&str]); 2] =
     [("cli", "daemon", &["cli/serve.rs"]), ("cli", "vendor", &["cli/sandbox.rs"])];
 
 /// The only files that take a secret out of its wrapping, and what for.
-const EXPOSES: [(&str, &str); 11] = [
+const EXPOSES: [(&str, &str); 13] = [
     ("secret.rs", "where it is defined"),
     ("store/format.rs", "what is kept in the credential file"),
     ("vendor/openai.rs", "what the issuer and the API are sent"),
@@ -36,6 +36,8 @@ const EXPOSES: [(&str, &str); 11] = [
     ("cli/token.rs", "the verb that prints it"),
     ("cli/lease.rs", "the verb that prints a lease, and shows it to the listener it is for"),
     ("cli/key.rs", "the verb that prints a key, once"),
+    ("cli/setup/agent.rs", "what an agent's own configuration is to hold"),
+    ("cli/setup/keys.rs", "the file that keeps the key of an agent"),
     ("cli/demo.rs", "looks for a leak of the demo's own token"),
     ("cli/demo/acts.rs", "the same"),
     ("cli/demo/relay.rs", "sends the demo's own lease"),

@@ -74,6 +74,11 @@ pub(crate) trait Agent: Edit + Sync {
         None
     }
 
+    /// Where the lines of [`Agent::by_hand`] go, as the end of a sentence; nothing where that is its file.
+    fn place(&self) -> Option<&'static str> {
+        None
+    }
+
     /// What to put into the file (or the program, or the terminal) by hand; lines, without a last line feed.
     fn by_hand(&self, wants: &Wants) -> String;
 
@@ -108,6 +113,8 @@ pub(crate) struct Wants {
     pub(crate) models: Vec<String>,
     /// The model that the person asked for with `--model`.
     pub(crate) model: Option<String>,
+    /// The person's shell: `bash`, `zsh`, `fish`, or `sh` for any other.
+    pub(crate) shell: String,
     /// Where the key is kept, for [`KeyUse::File`].
     pub(crate) key_file: PathBuf,
     /// The key, for [`KeyUse::Embedded`]; nothing while the change is only shown.
@@ -234,6 +241,7 @@ pub(super) mod tests {
             base_url: "http://127.0.0.1:8459/v1".to_owned(),
             models: vec!["gpt-6.1-sol".to_owned(), "gpt-5.5".to_owned()],
             model: None,
+            shell: "bash".to_owned(),
             key_file: "/home/pat/.local/share/valetkey/keys/agent.key".into(),
             key: None,
         }

@@ -12,7 +12,7 @@ use crate::platform::files;
 use super::super::failure::{Exit, Failure};
 use super::agent::{Edit, Refused, Replaced, Wants};
 use super::hunks;
-use super::shelf::{FILE_BYTES_MAX, Record, Shelf, digest};
+use super::shelf::{DOOR, FILE_BYTES_MAX, Record, Shelf, digest};
 
 /// What editors of some systems put first; no part of the text.
 const BYTE_ORDER_MARK: &str = "\u{feff}";
@@ -64,7 +64,10 @@ impl Target {
             }
             Refused::Shape(why) => {
                 Failure::new(Exit::Failed, format!("{file} was left alone: {why}"))
-                    .hint(format!("`valetkey setup {agent}` prints what to put there by hand"))
+                    .hint(match agent {
+                        DOOR => "set listen = \"127.0.0.1:8459\" under [http] there by hand".to_owned(),
+                        agent => format!("`valetkey setup {agent}` prints what to put there by hand"),
+                    })
             }
         }
     }
@@ -347,6 +350,3 @@ fn remove_folders(made: &[PathBuf]) {
         let _ = std::fs::remove_dir(folder);
     }
 }
-
-#[cfg(test)]
-mod tests;

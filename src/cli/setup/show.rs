@@ -10,6 +10,12 @@ use super::super::output::{ERROR, FAINT, GOOD, HINT, STRONG, can_ask, say};
 /// Unchanged lines around a change.
 const LINES_AROUND: usize = 3;
 
+/// How keys begin that may stand in a configuration: ours, and those of APIs.
+const KEYS_BEGIN: [&str; 2] = ["vk_", "sk-"];
+
+/// Shorter words only look like one.
+const KEY_CHARS_MIN: usize = 16;
+
 /// The longest answer that is read.
 const ANSWER_BYTES_MAX: u64 = 64;
 
@@ -43,9 +49,7 @@ fn write_diff(out: &mut dyn io::Write, file: &str, before: &str, after: &str) ->
             };
             let whole: &str = change.value();
             let line = whole.trim_end_matches(['\r', '\n']);
-            // What stands in a file may be meant to drive a terminal.
-            let line: String =
-                line.chars().map(|c| if c.is_control() && c != '\t' { '·' } else { c }).collect();
+            let line = harmless(line);
             writeln!(out, "{style}{sign}{line}{style:#}")?;
             if !whole.ends_with('\n') {
                 writeln!(out, "{FAINT}\\ no line end at the end of the file{FAINT:#}")?;
@@ -53,6 +57,24 @@ fn write_diff(out: &mut dyn io::Write, file: &str, before: &str, after: &str) ->
         }
     }
     Ok(())
+}
+
+/// A line that neither drives a terminal nor shows a key, whoever's it is.
+fn harmless(line: &str) -> String {
+    let plain = |c: char| if c.is_control() && c != '\t' { '·' } else { c };
+    let line: String = line.chars().map(plain).collect();
+    let mut shown = String::with_capacity(line.len());
+    let mut rest = line.as_str();
+    while let Some(at) = KEYS_BEGIN.iter().filter_map(|begin| rest.find(begin)).min() {
+        let (before, key) = rest.split_at(at);
+        let length = key.find(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '-').unwrap_or(key.len());
+        let (key, after) = key.split_at(length);
+        shown.push_str(before);
+        shown.push_str(if length < KEY_CHARS_MIN { key } else { &key[..3] });
+        shown.push_str(if length < KEY_CHARS_MIN { "" } else { "…" });
+        rest = after;
+    }
+    shown + rest
 }
 
 /// Asks whether to go on, on a terminal; without one, what was asked for is done.
@@ -95,6 +117,13 @@ mod tests {
             "--- f\n+++ f\n@@ -1,2 +1,3 @@\n a\n-b\n\\ no line end at the end of the file\n+b\n+c·[2J\n"
         );
         assert!(diff("f", "", "a\n").starts_with("--- /dev/null\n+++ f\n@@ -0,0 +1 @@\n+a\n"));
+    }
+
+    #[test]
+    fn no_key_is_shown_whoevers_it_is() {
+        let line = r#"{"api_key":"sk-proj-0123456789abcdef","other":"vk_0123456789abcdef","risk-free":"vk_x"}"#;
+        assert_eq!(harmless(line), r#"{"api_key":"sk-…","other":"vk_…","risk-free":"vk_x"}"#);
+        assert_eq!(harmless("sk-"), "sk-");
     }
 
     #[test]

@@ -31,7 +31,12 @@ pub(super) fn run(desk: &Desk<'_>, agent: &dyn Agent, verb: &Setup) -> Done {
         wants.key = keys::kept(client, &desk.paths, &desk.shelf, agent.name())?;
     }
     let target = Target::look(&file)?;
-    let notes = agent.notes(target.text(), &wants);
+    let mut notes = agent.notes(target.text(), &wants);
+    if agent.key() == KeyUse::Embedded {
+        let file = desk.short(&file);
+        notes.push(format!("{file} holds a key of yours now, and is for you alone to read."));
+    }
+    notes.extend(super::unreached());
     let change = Change::to_plug(&desk.shelf, agent.name(), target, agent, &wants)?;
     let needs_key = has_key && wants.key.is_none();
     let told = told(desk, agent, change.as_ref(), &door);

@@ -1,1 +1,0 @@
-//! Files in a folder, changed and changed back.
