@@ -95,7 +95,8 @@
 //! | directories | where each system keeps such files | – |
 //! | toml | the configuration, with places for its errors | figment, config |
 //! | toml_edit | where things stand in a person's TOML, so that the rest of it stays | printing a parsed file anew, which loses some of it |
-//! | jsonc-parser | the same in JSON with comments | serde_json: sets everything out anew |
+//! | jsonc-parser | the same in JSON, comments and all | serde_json: loses them, and the order |
+//! | saphyr-parser | the same in YAML | yaml-edit: repairs broken files as it reads them |
 //! | similar | what a change of a file would change, shown | diffy: lines as bytes only |
 //! | thiserror | typed errors: they cross the wire with a code | anyhow, which forgets the type |
 //! | tracing, tracing-subscriber, tracing-appender | logs, to the journal or daily files | log4rs |

@@ -5,11 +5,16 @@
 //! itself out again so that the very bytes come back.
 
 mod agent;
+mod aider;
 mod codex;
+mod continue_;
 mod door;
 mod hunks;
 mod keys;
 mod list;
+mod litellm;
+mod models;
+mod opencode;
 mod openhands;
 mod patch;
 mod shelf;
@@ -19,6 +24,7 @@ mod snippets;
 mod toml_text;
 mod undo;
 mod write;
+mod yaml_text;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -41,8 +47,17 @@ use super::output::{STRONG, say};
 const MODELS_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// Every agent that is known, in the order in which they are listed.
-static AGENTS: [&dyn Agent; 5] =
-    [&codex::Codex, &openhands::OpenHands, &snippets::PYTHON, &snippets::NODE, &shell::Shell];
+static AGENTS: [&dyn Agent; 9] = [
+    &codex::Codex,
+    &openhands::OpenHands,
+    &opencode::OpenCode,
+    &litellm::LiteLlm,
+    &aider::Aider,
+    &continue_::Continue,
+    &snippets::PYTHON,
+    &snippets::NODE,
+    &shell::Shell,
+];
 
 /// What `setup` takes for an agent.
 pub(super) fn names() -> Vec<&'static str> {
