@@ -62,13 +62,14 @@ impl Target {
                 Failure::new(Exit::Failed, format!("{file}:{line}: {message}; nothing was changed"))
                     .hint("mend that line first: a file that cannot be read is never written")
             }
-            Refused::Shape(why) => {
-                Failure::new(Exit::Failed, format!("{file} was left alone: {why}"))
-                    .hint(match agent {
-                        DOOR => "set listen = \"127.0.0.1:8459\" under [http] there by hand".to_owned(),
-                        agent => format!("`valetkey setup {agent}` prints what to put there by hand"),
-                    })
-            }
+            Refused::Shape(why) => Failure::new(
+                Exit::Failed,
+                format!("{file} was left alone: {why}"),
+            )
+            .hint(match agent {
+                DOOR => "set listen = \"127.0.0.1:8459\" under [http] there by hand".to_owned(),
+                agent => format!("`valetkey setup {agent}` prints what to put there by hand"),
+            }),
         }
     }
 
