@@ -10,6 +10,7 @@ pub mod connection;
 mod discreet;
 pub mod dispatch;
 pub mod error;
+mod looks;
 pub mod message;
 pub mod server;
 mod signing_in;
@@ -23,6 +24,7 @@ pub use crate::login::state::{LoginProgress, State, Status};
 pub use crate::relay::models::{Model, ModelsSource};
 pub use crate::relay::usage::{ClientUse, Usage, Window};
 pub use error::{ErrorData, Kind, RpcError};
+pub use looks::{AuditEntries, AuditTail, UsageParams};
 pub use signing_in::{
     Accounts, AccountsList, AccountsUse, ImportParams, LoggedOut, LoginComplete, LoginId,
     LoginMethod, LoginPoll, LoginStart, LoginStarted, LoginWait, LogoutParams,
@@ -119,21 +121,6 @@ pub struct Models {
     pub source: ModelsSource,
 }
 
-/// Parameters of `usage`.
-#[derive(Debug, Default, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct UsageParams {
-    /// As in [`Which`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub vendor: Option<String>,
-    /// As in [`Which`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub account: Option<String>,
-    /// Asks the vendor nothing, however old what is remembered is: for those who look again and again.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub remembered: bool,
-}
-
 /// Parameters of `lease`.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -192,22 +179,6 @@ pub struct Keys {
 pub struct KeysRevoke {
     /// Which.
     pub name: String,
-}
-
-/// Parameters of `audit.tail`.
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct AuditTail {
-    /// How many entries at most; 100 unless given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub limit: Option<usize>,
-}
-
-/// Result of `audit.tail`.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct AuditEntries {
-    /// The newest last.
-    pub entries: Vec<AuditEntry>,
 }
 
 /// Result of `page.open`.
