@@ -63,14 +63,18 @@ pub(super) fn completions(verb: &Completions) -> Done {
 fn fish_names() -> String {
     let tree = Args::command();
     let arguments = tree.get_subcommands().flat_map(|verb| {
-        verb.get_positionals().map(move |argument| (verb.get_name(), argument.get_possible_values()))
+        verb.get_positionals()
+            .map(move |argument| (verb.get_name(), argument.get_possible_values()))
     });
-    arguments.filter(|(_, values)| !values.is_empty()).fold(String::new(), |script, (verb, values)| {
-        let words: Vec<&str> = values.iter().map(PossibleValue::get_name).collect();
-        let words = words.join(" ");
-        let when = format!("__fish_valetkey_using_subcommand {verb}");
-        script + &format!("complete -c valetkey -n \"{when}\" -f -a \"{words}\"\n")
-    })
+    arguments.filter(|(_, values)| !values.is_empty()).fold(
+        String::new(),
+        |script, (verb, values)| {
+            let words: Vec<&str> = values.iter().map(PossibleValue::get_name).collect();
+            let words = words.join(" ");
+            let when = format!("__fish_valetkey_using_subcommand {verb}");
+            script + &format!("complete -c valetkey -n \"{when}\" -f -a \"{words}\"\n")
+        },
+    )
 }
 
 pub(super) fn man(verb: &Man) -> Done {
