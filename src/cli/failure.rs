@@ -121,6 +121,9 @@ impl From<RpcError> for Failure {
         };
         let usual = match error.data.kind {
             Kind::LoginRequired => Some("run `valetkey login`".to_owned()),
+            Kind::UpstreamError if error.data.retry_after.is_none() => {
+                Some("that is the API's own word: try again in a moment".to_owned())
+            }
             _ => error.data.retry_after.map(|secs| format!("try again in {secs} s")),
         };
         Self { hint: known.or(error.data.hint).or(usual), ..failure }

@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::path::Path;
 
+use clap::builder::PossibleValue;
 use clap::{Command, CommandFactory as _};
+use clap_complete::Shell;
 
 use super::Done;
 use super::args::{Args, Completions, Man};
@@ -51,7 +53,28 @@ const EXIT_STATUS: &[(&str, &str)] = &[
 pub(super) fn completions(verb: &Completions) -> Done {
     let mut script = Vec::new();
     clap_complete::generate(verb.shell, &mut Args::command(), "valetkey", &mut script);
+    if verb.shell == Shell::Fish {
+        script.extend(fish_names().into_bytes());
+    }
     Ok(io::stdout().write_all(&script)?)
+}
+
+/// What the library leaves out of fish's script: the words that an argument may be.
+fn fish_names() -> String {
+    let tree = Args::command();
+    let arguments = tree.get_subcommands().flat_map(|verb| {
+        verb.get_positionals()
+            .map(move |argument| (verb.get_name(), argument.get_possible_values()))
+    });
+    arguments.filter(|(_, values)| !values.is_empty()).fold(
+        String::new(),
+        |script, (verb, values)| {
+            let words: Vec<&str> = values.iter().map(PossibleValue::get_name).collect();
+            let words = words.join(" ");
+            let when = format!("__fish_valetkey_using_subcommand {verb}");
+            script + &format!("complete -c valetkey -n \"{when}\" -f -a \"{words}\"\n")
+        },
+    )
 }
 
 pub(super) fn man(verb: &Man) -> Done {

@@ -44,23 +44,19 @@ impl Topic {
 }
 
 pub(super) fn run(_context: &Context, verb: &Help) -> Done {
-    let mut tree = Args::command();
-    tree.build();
+    let tree = Args::command();
     if verb.topic.is_empty() {
         return list(&tree);
     }
-    if let Some(command) = find_verb(&mut tree, &verb.topic) {
-        return show_verb(command, &verb.topic);
+    if find_verb(&tree, &verb.topic).is_some() {
+        return show_verb(&verb.topic);
     }
     let asked = name_of(&verb.topic);
     let verbs: Vec<String> = names(&tree);
     match find(&asked, &verbs, &TOPICS) {
         Found::One(name) => match TOPICS.iter().position(|topic| topic.name == name) {
             Some(at) => show_topic(at),
-            None => match find_verb(&mut tree, std::slice::from_ref(&name)) {
-                Some(command) => show_verb(command, &[name]),
-                None => list(&tree),
-            },
+            None => show_verb(&[name]),
         },
         Found::Several(names) => {
             let sentence = format!("{asked:?} begins the names of several verbs or topics");
@@ -110,8 +106,8 @@ fn names(tree: &Command) -> Vec<String> {
 }
 
 /// The command that these words lead to: `login`, or `key add`.
-fn find_verb<'a>(tree: &'a mut Command, words: &[String]) -> Option<&'a mut Command> {
-    words.iter().try_fold(tree, |command, word| command.find_subcommand_mut(word))
+fn find_verb<'a>(tree: &'a Command, words: &[String]) -> Option<&'a Command> {
+    words.iter().try_fold(tree, |command, word| command.find_subcommand(word))
 }
 
 /// What a name that is no verb stands for.
@@ -166,10 +162,13 @@ fn distance(from: &str, to: &str) -> usize {
     row[to.len()]
 }
 
-/// A verb's own help, and below it the section of the same name, where there is one.
-fn show_verb(command: &mut Command, words: &[String]) -> Done {
-    let help = command.render_long_help();
-    write!(anstream::stdout(), "{}", help.ansi())?;
+/// A verb's own help, as its `--help` shows it, and below it the section of the same name, where there
+/// is one.
+fn show_verb(words: &[String]) -> Done {
+    let line = ["valetkey"].into_iter().chain(words.iter().map(String::as_str)).chain(["--help"]);
+    if let Err(help) = Args::command().try_get_matches_from(line) {
+        write!(anstream::stdout(), "{}", help.render().ansi())?;
+    }
     if let Some(at) = TOPICS.iter().position(|topic| topic.name == name_of(words)) {
         say("")?;
         show_topic(at)?;

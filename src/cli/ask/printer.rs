@@ -104,7 +104,9 @@ impl Printer {
         if response["status"] == "incomplete" {
             let why = response["incomplete_details"]["reason"].as_str().unwrap_or("unknown");
             let sentence = format!("the answer is incomplete; the reason given is {}", plain(why));
-            return Err(Failure::new(Exit::Failed, sentence));
+            return Err(
+                Failure::new(Exit::Failed, sentence).hint("`--json` shows all that was answered")
+            );
         }
         if self.last.is_none() {
             return Err(Failure::new(Exit::Failed, "the model answered without a word")

@@ -123,11 +123,10 @@ fn words_are_as_far_apart_as_it_takes_letters() {
 }
 
 #[test]
-fn verbs_of_verbs_have_help_too() {
-    let mut tree = Args::command();
-    tree.build();
-    let words = ["key", "add"].map(str::to_owned);
-    let help = find_verb(&mut tree, &words).expect("it is there").render_long_help().to_string();
-    assert!(help.contains("valetkey key add"), "{help}");
-    assert!(find_verb(&mut tree, &["nonsense".to_owned()]).is_none());
+fn verbs_of_verbs_are_found_too() {
+    let tree = Args::command();
+    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+    let found = find_verb(&tree, &words(&["key", "add"])).expect("it is there");
+    assert_eq!(found.get_name(), "add");
+    assert!(find_verb(&tree, &words(&["key", "nonsense"])).is_none());
 }

@@ -240,7 +240,8 @@ fn an_error_in_mid_answer_has_a_line_of_its_own() {
     });
     let output = exits(&fake, 1, &ASK);
     assert_eq!(stdout(&output), "Half an ans\n");
-    assert_eq!(stderr(&output), "error: The fake says no.\n");
+    let said = stderr(&output);
+    assert!(said.starts_with("error: The fake says no.\n  hint: "), "{said}");
 
     let fake = doing(|call, talk| {
         talk.text(call, "Half");
