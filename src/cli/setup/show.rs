@@ -67,7 +67,9 @@ fn harmless(line: &str) -> String {
     let mut rest = line.as_str();
     while let Some(at) = KEYS_BEGIN.iter().filter_map(|begin| rest.find(begin)).min() {
         let (before, key) = rest.split_at(at);
-        let length = key.find(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '-').unwrap_or(key.len());
+        let length = key
+            .find(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '-')
+            .unwrap_or(key.len());
         let (key, after) = key.split_at(length);
         shown.push_str(before);
         shown.push_str(if length < KEY_CHARS_MIN { key } else { &key[..3] });

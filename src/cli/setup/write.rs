@@ -82,7 +82,7 @@ pub(super) fn run(desk: &Desk<'_>, agent: &dyn Agent, verb: &Setup) -> Done {
             desk.short(&file)
         ))?;
     }
-    notes.iter().try_for_each(|told| note(told))?;
+    notes.iter().try_for_each(note)?;
     Ok(())
 }
 

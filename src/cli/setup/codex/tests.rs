@@ -55,19 +55,28 @@ fn the_file_is_where_the_cli_looks_for_it() {
 fn what_somebody_wrote_by_hand_is_recognised_and_brought_up_to_date() {
     let by_hand = format!("{}\n", Codex.by_hand(&wants()));
     assert!(Codex.is_plugged(&by_hand).unwrap());
-    let more = by_hand.replace("name = \"valetkey\"", "name = \"valetkey\"\nrequest_max_retries = 2");
+    let more =
+        by_hand.replace("name = \"valetkey\"", "name = \"valetkey\"\nrequest_max_retries = 2");
     assert_eq!(Codex.plug(&more, &wants()).unwrap().text, more, "and may hold more");
     let mut moved = wants();
     moved.base_url = "http://127.0.0.1:9/v1".to_owned();
     let plugged = Codex.plug(&more, &moved).unwrap();
-    assert!(plugged.text.contains("127.0.0.1:9/") && !plugged.text.contains(":8459"), "{}", plugged.text);
+    assert!(
+        plugged.text.contains("127.0.0.1:9/") && !plugged.text.contains(":8459"),
+        "{}",
+        plugged.text
+    );
     let left = Codex.unplug(&more, &Replaced::new()).unwrap();
     assert_eq!(left.trim(), "");
 }
 
 #[test]
 fn what_leaves_no_place_for_a_provider_is_refused() {
-    for text in ["model_providers = {}\n", "model_provider.x = 1\n", "model_providers.valetkey.name = \"v\"\n"] {
+    for text in [
+        "model_providers = {}\n",
+        "model_provider.x = 1\n",
+        "model_providers.valetkey.name = \"v\"\n",
+    ] {
         let refused = Codex.plug(text, &wants()).expect_err(text);
         assert!(matches!(refused, Refused::Shape(_)), "{text}: {refused}");
     }
@@ -104,7 +113,11 @@ fn any_toml() -> impl Strategy<Value = String> {
         2 => Just("\n".to_owned()),
         1 => Just("model_provider_KEY = \"openai\"\n".to_owned()),
     ];
-    let first = prop_oneof![Just(""), Just("model_provider = 'openai' # mine\n"), Just("\"model\" = \"x\"\n")];
+    let first = prop_oneof![
+        Just(""),
+        Just("model_provider = 'openai' # mine\n"),
+        Just("\"model\" = \"x\"\n")
+    ];
     let rest = proptest::collection::vec(line, 0..12);
     (first, rest, any::<bool>(), any::<bool>()).prop_map(|(first, rest, windows, ended)| {
         let mut text = first.to_owned();
