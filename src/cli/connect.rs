@@ -106,9 +106,7 @@ impl Context {
         let paths = self.paths()?;
         let mut flags = Vec::new();
         // Where the socket is can follow from where the data and the state are.
-        let moved = ["VALETKEY_DATA_DIR", "VALETKEY_STATE_DIR"];
-        if self.global.socket.is_some() || moved.iter().any(|name| std::env::var_os(name).is_some())
-        {
+        if self.global.socket.is_some() || moved().is_some() {
             let socket = std::path::absolute(&paths.socket).ok();
             let socket = socket.and_then(|socket| socket.into_os_string().into_string().ok());
             flags.extend(["--socket".to_owned(), socket.unwrap_or(paths.socket)]);
@@ -157,6 +155,12 @@ impl Context {
             && self.global.config.is_none()
             && OVERRIDES.iter().all(|name| std::env::var_os(name).is_none())
     }
+}
+
+/// The variable that moves the daemon's folders and has no flag of its own, where one is set.
+pub(crate) fn moved() -> Option<&'static str> {
+    let set = |name: &&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    ["VALETKEY_DATA_DIR", "VALETKEY_STATE_DIR"].into_iter().find(set)
 }
 
 /// This very program, as other processes of it are started.

@@ -35,11 +35,12 @@ use crate::rpc::{Models, ModelsParams};
 
 use agent::{Agent, Around, Wants};
 use door::Door;
+use patch::Target;
 use shelf::Shelf;
 
 use super::Done;
 use super::args::Setup;
-use super::connect::{Context, this_program};
+use super::connect::{Context, moved, this_program};
 use super::failure::{Exit, Failure};
 use super::output::{STRONG, say};
 
@@ -129,6 +130,18 @@ impl Desk<'_> {
         })
     }
 
+    /// The file in which an agent is plugged in, or would be.
+    fn usual_file(&self, agent: &dyn Agent) -> Option<PathBuf> {
+        let recorded = self.shelf.record(agent.name()).ok().flatten().map(|record| record.file);
+        recorded.or_else(|| agent.file(&self.around))
+    }
+
+    /// Whether an agent is plugged in, by whomever; nothing where there is no file that could say so.
+    fn is_plugged(&self, agent: &dyn Agent) -> Option<bool> {
+        let target = Target::look(&self.usual_file(agent)?).ok()?;
+        agent.is_plugged(target.text()).ok()
+    }
+
     fn short(&self, path: &Path) -> String {
         self.around.short(path)
     }
@@ -153,7 +166,7 @@ fn print(desk: &Desk<'_>, agent: &dyn Agent, verb: &Setup) -> Done {
     wants.base_url = door.base_url();
     let file = desk.file(agent, verb).ok();
     let text = match &file {
-        Some(file) => patch::Target::look(file)?.text().to_owned(),
+        Some(file) => Target::look(file)?.text().to_owned(),
         None => String::new(),
     };
     let plugged = file.is_some() && agent.is_plugged(&text).unwrap_or_default();
@@ -216,8 +229,7 @@ fn export(agent: &dyn Agent, door: &Door, wants: &Wants) -> Done {
 
 /// What no agent could be told by flags, where it has to start the daemon itself.
 fn unreached() -> Option<String> {
-    let moved = ["VALETKEY_DATA_DIR", "VALETKEY_STATE_DIR"];
-    let set = moved.into_iter().find(|name| std::env::var_os(name).is_some())?;
+    let set = moved()?;
     Some(format!(
         "{set} is set here and may not be where the agent runs: keep a daemon running for it."
     ))

@@ -47,7 +47,8 @@ def turn(room, aider, what, *words):
     done = subprocess.run(
         [aider, *QUIET, *words, "--message", "hi"], cwd=room.path / "work", env=room.environment,
         stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=TURN_TIMEOUT)
-    check(done.returncode == 0 and "Error" not in done.stdout, what, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}")
+    # What goes wrong with the model is told under this name, and the program ends well all the same.
+    check(done.returncode == 0 and "litellm." not in done.stdout, what, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}")
     return done.stdout
 
 

@@ -18,6 +18,8 @@ from plug import named, plugged
 from room import TURN_TIMEOUT, cache, check, free_port, installed, run, running, served, skip, until
 
 LITELLM = "1.102.4"
+# Seconds. It loads a great many modules, which the first run compiles.
+PROXY_START_TIMEOUT = 180
 REPLY = "Hello from the sandbox: the token that you borrowed works."
 MODEL = "valetkey/gpt-5.5"
 HI = [{"role": "user", "content": "hi"}]
@@ -85,7 +87,7 @@ def proxy(room, litellm, file):
     arguments = [litellm, "--config", file, "--host", "127.0.0.1", "--port", str(port)]
     with running(f"litellm-{port}", arguments, room) as process:
         door = Proxy(port)
-        until("the proxy answers", door.lives, process)
+        until("the proxy answers", door.lives, process, within=PROXY_START_TIMEOUT)
         yield door
 
 

@@ -188,14 +188,14 @@ def running(name, arguments, room):
                 process.wait()
 
 
-def until(what, holds, process):
+def until(what, holds, process, within=START_TIMEOUT):
     """Waits, within bounds, for something that has no event to wait on."""
-    end = time.monotonic() + START_TIMEOUT
+    end = time.monotonic() + within
     while not holds():
         if process.poll() is not None:
             raise Failed(f"{what}: the process ended with {process.returncode}")
         if time.monotonic() > end:
-            raise Failed(f"{what}: not within {START_TIMEOUT} s")
+            raise Failed(f"{what}: not within {within} s")
         time.sleep(0.05)
 
 

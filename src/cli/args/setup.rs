@@ -27,7 +27,7 @@ pub(crate) struct Setup {
     #[arg(long, requires = "agent", conflicts_with = "write")]
     pub(crate) undo: bool,
     /// List the agents: installed, plugged in, with a login of their own
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["write", "undo", "file", "model", "export"])]
     pub(crate) list: bool,
     /// Another configuration file than the agent's usual one
     #[arg(long, requires = "agent", value_name = "PATH")]

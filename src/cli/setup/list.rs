@@ -6,7 +6,6 @@ use super::super::Done;
 use super::super::others;
 use super::super::output::{self, FAINT, GOOD, STRONG, WARN, say};
 use super::agent::Agent;
-use super::patch::Target;
 use super::{AGENTS, Desk};
 
 /// How an agent stands.
@@ -34,17 +33,12 @@ impl Row {
 
 pub(super) fn run(desk: &Desk<'_>, as_json: bool) -> Done {
     let others = others::find();
-    let row = |agent: &&'static dyn Agent| {
-        let recorded = desk.shelf.record(agent.name()).ok().flatten().map(|record| record.file);
-        let file = recorded.or_else(|| agent.file(&desk.around));
-        let target = file.as_deref().and_then(|file| Target::look(file).ok());
-        Row {
-            installed: agent.is_installed(&desk.around),
-            plugged: target.and_then(|target| agent.is_plugged(target.text()).ok()),
-            own_login: others.iter().any(|other| Some(other.source) == agent.own_login()),
-            agent: *agent,
-            file,
-        }
+    let row = |agent: &&'static dyn Agent| Row {
+        installed: agent.is_installed(&desk.around),
+        plugged: desk.is_plugged(*agent),
+        own_login: others.iter().any(|other| Some(other.source) == agent.own_login()),
+        file: desk.usual_file(*agent),
+        agent: *agent,
     };
     let rows: Vec<Row> = AGENTS.iter().map(row).collect();
     if as_json {

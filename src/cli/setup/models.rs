@@ -117,7 +117,7 @@ pub(super) fn unchanged(
     }
 }
 
-/// Whether the items of ours in a list are just these.
+/// Whether the items of ours in a list are just these; each may hold more.
 fn has_all(
     now: &YamlText<'_>,
     list: &str,
@@ -126,7 +126,9 @@ fn has_all(
 ) -> Result<bool, Refused> {
     let wanted = by_hand(list, items);
     let wanted = YamlText::parse(&wanted)?;
-    Ok(now.items(list).iter().filter(|item| is_ours(item)).eq(wanted.items(list)))
+    let there: Vec<&Node> = now.items(list).iter().filter(|item| is_ours(item)).collect();
+    let covered = there.iter().zip(wanted.items(list)).all(|(there, wanted)| there.covers(wanted));
+    Ok(there.len() == items.len() && covered)
 }
 
 fn no_place(list: &str) -> Refused {

@@ -246,13 +246,23 @@ fn read_unless_empty(text: &str) -> Result<Option<(CstRootNode, CstObject)>, Ref
     if text.trim().is_empty() { Ok(None) } else { read(text).map(Some) }
 }
 
-/// Puts a value under a key, unless it stands there.
+/// Puts a value under a key, unless all of it stands there.
 fn put(object: &CstObject, key: &str, value: CstInputValue) {
-    let wanted = serde_json::from_str(&printed(value.clone())).ok();
+    let wanted: Value = serde_json::from_str(&printed(value.clone())).unwrap_or_default();
     match object.get(key) {
-        Some(prop) if prop.to_serde_value() == wanted => {}
+        Some(prop) if prop.to_serde_value().is_some_and(|there| covers(&there, &wanted)) => {}
         Some(prop) => prop.set_value(value),
         None => drop(object.append(key, value)),
+    }
+}
+
+/// Whether a value says all that `wanted` does; its objects may say more.
+fn covers(there: &Value, wanted: &Value) -> bool {
+    match (there.as_object(), wanted.as_object()) {
+        (Some(there), Some(wanted)) => wanted
+            .iter()
+            .all(|(key, wanted)| there.get(key).is_some_and(|there| covers(there, wanted))),
+        _ => there == wanted,
     }
 }
 

@@ -127,6 +127,8 @@ pub(super) struct Change {
     pub(super) target: Target,
     /// What shall stand there; nothing where the file shall go.
     after: Option<Vec<u8>>,
+    /// Whether the file is not as we left it: what the person did since stays.
+    pub(super) edited: bool,
     then: Then,
 }
 
@@ -167,7 +169,7 @@ impl Change {
         record.replaced = plugged.replaced;
         record.folders = before.as_ref().map_or_else(Vec::new, |before| before.folders.clone());
         let then = Then::Keep { record: Box::new(record), base };
-        Ok(Some(Self { target, after: Some(after), then }))
+        Ok(Some(Self { target, after: Some(after), edited: false, then }))
     }
 
     /// The change that takes us out again; nothing where we are not there. `path` is used where nothing
@@ -190,7 +192,7 @@ impl Change {
             target.check()?;
             let after = with_mark_of(&target, &left);
             let then = Then::Forget { folders: Vec::new() };
-            return Ok(Some(Self { target, after: Some(after), then }));
+            return Ok(Some(Self { target, after: Some(after), edited: true, then }));
         };
         let after = match &target.bytes {
             // Removed by the person, or never written: only the record is left.
@@ -200,8 +202,10 @@ impl Change {
         if after != target.bytes {
             target.check()?;
         }
+        let now = target.bytes.as_deref().map(digest);
+        let edited = now.is_some() && now.as_ref() != Some(&record.after) && now != record.before;
         let then = Then::Forget { folders: record.folders };
-        Ok(Some(Self { target, after, then }))
+        Ok(Some(Self { target, after, edited, then }))
     }
 
     /// Whether the file itself changes.

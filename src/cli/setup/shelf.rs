@@ -129,14 +129,6 @@ impl Shelf {
         Ok(())
     }
 
-    /// The agents of which there is a record.
-    pub(super) fn agents(&self) -> Vec<String> {
-        let entries = std::fs::read_dir(&self.0).into_iter().flatten().flatten();
-        let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-        let agents = names.filter_map(|name| Some(name.strip_suffix(".json")?.to_owned()));
-        agents.filter(|name| name != DOOR).collect()
-    }
-
     /// The name of the key that was made for an agent.
     pub(super) fn key_name(&self, agent: &str) -> Option<String> {
         let bytes =
@@ -186,13 +178,12 @@ mod tests {
     fn what_was_there_is_kept_until_it_is_forgotten() {
         let folder = tempfile::tempdir().unwrap();
         let shelf = Shelf(folder.path().join("setup"));
-        assert!(shelf.record("codex").unwrap().is_none() && shelf.agents().is_empty());
+        assert!(shelf.record("codex").unwrap().is_none());
         let record = Record::new(Path::new("/x"), Some(b"before"), b"after");
         shelf.keep("codex", &record, Some(b"before")).unwrap();
         shelf.keep(DOOR, &Record::new(Path::new("/y"), None, b"after"), None).unwrap();
         assert_eq!(shelf.record("codex").unwrap(), Some(record.clone()));
         assert_eq!(shelf.backup("codex", &record).unwrap().as_deref(), Some(&b"before"[..]));
-        assert_eq!(shelf.agents(), ["codex"]);
         // A crash between the two writes of a later change.
         std::fs::write(shelf.path("codex", "backup"), "of another time").unwrap();
         assert_eq!(shelf.backup("codex", &record).unwrap(), None);

@@ -35,3 +35,11 @@ fn its_folder_can_be_elsewhere() {
     let told = Continue.file(&around(home, &[("CONTINUE_GLOBAL_DIR", "/srv")])).unwrap();
     assert_eq!(told, std::path::Path::new("/srv/config.yaml"));
 }
+
+#[test]
+fn what_the_person_added_to_our_entries_is_not_taken_for_an_old_state() {
+    let plugged = Continue.plug("", &wants_with_key()).unwrap().text;
+    let more = plugged.replace("    provider: openai", "    provider: openai\n    roles: [chat]");
+    assert_ne!(more, plugged);
+    assert_eq!(Continue.plug(&more, &wants_with_key()).unwrap().text, more);
+}

@@ -38,3 +38,12 @@ fn its_file_is_where_it_is_told() {
     let told = LiteLlm.file(&around(home, &[("CONFIG_FILE_PATH", "/srv/models.yaml")])).unwrap();
     assert_eq!(told, std::path::Path::new("/srv/models.yaml"));
 }
+
+#[test]
+fn what_the_person_added_to_our_entries_is_not_taken_for_an_old_state() {
+    let plugged = LiteLlm.plug("", &wants_with_key()).unwrap().text;
+    let more = plugged
+        .replace("      api_key: vk_0123456789", "      api_key: vk_0123456789\n      timeout: 9");
+    assert_ne!(more, plugged);
+    assert_eq!(LiteLlm.plug(&more, &wants_with_key()).unwrap().text, more);
+}

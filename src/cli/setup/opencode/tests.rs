@@ -51,6 +51,14 @@ fn what_the_person_went_on_with_stays() {
 }
 
 #[test]
+fn what_the_person_added_to_our_provider_is_not_taken_for_an_old_state() {
+    let plugged = OpenCode.plug("", &wants()).unwrap().text;
+    let more = plugged.replace("\"baseURL\"", "\"timeout\": 9, \"baseURL\"");
+    assert_ne!(more, plugged);
+    assert_eq!(OpenCode.plug(&more, &wants()).unwrap().text, more);
+}
+
+#[test]
 fn the_file_that_goes_before_the_others_is_the_one_to_change() {
     let home = tempfile::tempdir().unwrap();
     let around_with = |variables: &[(&str, &str)]| around(home.path(), variables);

@@ -47,6 +47,17 @@ impl Node {
         }
     }
 
+    /// Whether it says all that `other` does; its mappings may say more.
+    pub(in super::super) fn covers(&self, other: &Node) -> bool {
+        match (&self.value, &other.value) {
+            (Value::Map(these), Value::Map(others)) => others.iter().all(|(key, other)| {
+                let key = key.text().unwrap_or_default();
+                found(these, key).is_some_and(|(_, this)| this.covers(other))
+            }),
+            (this, other) => this == other,
+        }
+    }
+
     /// What stands under a key of a mapping.
     pub(in super::super) fn get(&self, key: &str) -> Option<&Node> {
         match &self.value {
