@@ -39,6 +39,8 @@ SHELL = {"name": "exec_command", "arguments": {"cmd": "printf %s-%s it works"}}
 OWN_CONFIG = """\
 check_for_update_on_startup = false
 model = "gpt-6.1-sol"   # the best there is
+# What the CLI's own sandbox needs of a machine is not looked at here; its shell is told to print two words.
+sandbox_mode = "danger-full-access"
 
 [analytics]
 enabled = false
@@ -207,11 +209,9 @@ def play(room):
         named(room)
         revoked_in_the_middle(cli, sandbox)
         four_at_once(cli, sandbox)
-        # The CLI itself may have written there meanwhile, which stays.
-        since = cli.config.read_text()
         cli.setup("--undo")
-        check(cli.config.read_text() == OWN_CONFIG or "valetkey" in since and "valetkey" not in cli.config.read_text(),
-              "... and undone, the configuration is the person's again", cli.config.read_text())
+        check(cli.config.read_text() == OWN_CONFIG, "... after which the configuration is the person's again",
+              cli.config.read_text())
         check(not list(cli.home.glob("auth*")), "the CLI holds no credential of its own")
         check(not room.strayed_tokens(), "no token stands in any file but the daemon's own", room.strayed_tokens())
 
