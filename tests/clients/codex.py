@@ -1,7 +1,7 @@
 #!/usr/bin/env -S python3 -B
 """The stock Codex CLI, unmodified, on a login that valetkey keeps.
 
-codex.py BINARY. Installs the pinned CLI from npm into a cache outside of the tree, then plays the
+codex.py BINARY. (codex.py --install: only installs the CLI, and prints its folder at last.) Installs the pinned CLI from npm into a cache outside of the tree, then plays the
 sandbox vendor, a daemon and the CLI against each other on loopback, in a private folder:
 
 1. on a token that it borrows, the CLI asks the vendor itself;
@@ -219,6 +219,11 @@ def play(room):
 def main():
     if not shutil.which("npm"):
         skip("npm is missing, so the stock Codex CLI cannot be installed")
+    if sys.argv[1:] == ["--install"]:
+        starter = installed_codex()
+        native = sorted(starter.parent.parent.glob("@openai/codex-*/vendor/*/bin/codex"))
+        print(native[0].parent.parent)
+        return
     run("codex", play)
 
 
