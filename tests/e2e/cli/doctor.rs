@@ -1,6 +1,7 @@
 //! `valetkey doctor` on machines with one thing wrong each: what it says, what repairs it, how it exits.
 
 mod daemon;
+mod home;
 mod machine;
 mod vendors;
 
