@@ -135,7 +135,7 @@ fn a_server_whose_service_ends_with_the_last_session() {
 fn a_manager_that_hangs_is_not_waited_for() {
     let sandbox = Sandbox::start();
     let machine = Installed::new(&sandbox);
-    machine.stand_in("systemctl", "exec /bin/sleep 600");
+    machine.stand_in("systemctl", "exec /bin/sleep 15");
     let report = machine.report(0);
     assert!(report.line('–', "service").message.contains("did not answer in time"));
 }
