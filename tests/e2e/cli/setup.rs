@@ -308,6 +308,7 @@ fn what_cannot_be_meant_is_a_usage_error() {
     exits(&home, 2, &["setup"]);
     exits(&home, 2, &["setup", "codex", "--write", "--undo"]);
     exits(&home, 2, &["setup", "--list", "--write"]);
+    exits(&home, 2, &["setup", "codex", "--write", "--model", ""]);
     let refused = stderr(&exits(&home, 2, &["setup", "codex", "--export"]));
     assert!(refused.starts_with("error: ") && refused.contains("setup shell"), "{refused}");
     let script = stdout(&exits(&home, 0, &["completions", "bash"]));
