@@ -64,12 +64,8 @@ pub(super) fn run(context: &Context, verb: &Import) -> Done {
     let mut client = context.client()?;
     let before: Status = client.call("status", &verb.target.which())?;
     if before.connected && before.state != State::LoginRequired && !verb.force {
-        note(format_args!(
-            "Already signed in as {STRONG}{}{STRONG:#}, nothing was changed; `valetkey import {} --force` adopts the other login all the same.",
-            person(&before),
-            word(found.source)
-        ))?;
-        return report(verb, &found, &before, false, false, None);
+        let signed_out = held_already(verb, &found, &before)?;
+        return report(verb, &found, &before, false, false, signed_out.as_ref());
     }
     warn(&found, login::is_sandbox(context, &before.vendor))?;
     accept(verb)?;
@@ -97,6 +93,28 @@ fn word(source: ImportSource) -> &'static str {
         ImportSource::Openhands => "openhands",
         ImportSource::Opencode => "opencode",
     }
+}
+
+/// Somebody is signed in. Where it is the person whom the file names, the other program can still be signed out
+/// of its copy, for which nothing has to be adopted.
+fn held_already(verb: &Import, found: &Found, held: &Status) -> Result<Option<SignedOut>, Failure> {
+    let (who, program, word) = (person(held), others::name(found.source), word(found.source));
+    let same = found.account_id().is_some() && found.account_id() == held.account_id.as_deref();
+    if same && verb.sign_out_other {
+        let signed_out = other::sign_out(found)?;
+        note(format_args!("Already signed in as {STRONG}{who}{STRONG:#}, who is not touched."))?;
+        tell_signed_out(program, &signed_out)?;
+        return Ok(Some(signed_out));
+    }
+    note(format_args!(
+        "Already signed in as {STRONG}{who}{STRONG:#}, nothing was changed; `valetkey import {word} --force` adopts the other login all the same."
+    ))?;
+    if same {
+        note_wrapped(&format!(
+            "It is for the same account: `valetkey import {word} --sign-out-other` signs {program} out of its copy."
+        ))?;
+    }
+    Ok(None)
 }
 
 /// Says what is about to happen, and whose login it seems to be.
@@ -185,12 +203,8 @@ fn settle(verb: &Import, found: &Found, status: &Status) -> Result<Option<Signed
             ))?);
     let signed_out = wanted.then(|| other::sign_out(found)).transpose()?;
     match &signed_out {
-        Some(SignedOut { backup, file_stands }) => {
-            let backup = plain(&backup.display().to_string());
-            let how = if *file_stands { "was copied to" } else { "was moved to" };
-            note(format_args!(
-                "{GOOD}Signed out:{GOOD:#} {program} has no copy any more; its file {how} {backup}."
-            ))?;
+        Some(signed_out) => {
+            tell_signed_out(program, signed_out)?;
             note_wrapped(
                 "The refresh token in that backup is used up. Do not put it back: shown to the issuer again, it would end the login.",
             )?;
@@ -207,6 +221,14 @@ fn settle(verb: &Import, found: &Found, status: &Status) -> Result<Option<Signed
         word(found.source)
     ))?;
     Ok(signed_out)
+}
+
+fn tell_signed_out(program: &str, SignedOut { backup, file_stands }: &SignedOut) -> io::Result<()> {
+    let backup = plain(&backup.display().to_string());
+    let how = if *file_stands { "was copied to" } else { "was moved to" };
+    note(format_args!(
+        "{GOOD}Signed out:{GOOD:#} {program} has no copy any more; its file {how} {backup}."
+    ))
 }
 
 /// How a person signs the other program out of its copy later.

@@ -1,6 +1,7 @@
 //! Walks a parsed TOML tree and says, for every fault, where it is, what was found and what was
 //! expected.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::path::Path;
 
@@ -224,7 +225,7 @@ fn shown(value: &DeValue<'_>) -> String {
     const QUOTED_CHARS_MAX: usize = 60;
     match value {
         DeValue::String(text) if text.chars().count() <= QUOTED_CHARS_MAX => {
-            format!("{:?}", text.as_ref())
+            format!("{:?}", without_password(text))
         }
         DeValue::String(_) => "a long text".to_owned(),
         DeValue::Integer(number) => format!("the number {}", number.as_str()),
@@ -233,6 +234,14 @@ fn shown(value: &DeValue<'_>) -> String {
         DeValue::Datetime(_) => "a date".to_owned(),
         DeValue::Array(_) => "a list".to_owned(),
         DeValue::Table(_) => "a table".to_owned(),
+    }
+}
+
+/// An address without who signs in there, and with what: errors are pasted into reports.
+fn without_password(text: &str) -> Cow<'_, str> {
+    match text.rsplit_once('@') {
+        Some((_, host)) => format!("…@{host}").into(),
+        None => text.into(),
     }
 }
 

@@ -203,6 +203,19 @@ fn values_that_would_do_harm_are_refused() {
 }
 
 #[test]
+fn a_password_in_an_address_is_not_repeated() {
+    for key in ["issuer", "api_base"] {
+        let told =
+            refused(&format!("[vendors.openai]\n{key} = \"https://pat:hunter2@a.example/\""));
+        assert!(told.contains("has a user name or a password in it"), "{told}");
+        assert!(told.contains("…@a.example/") && !told.contains("hunter2"), "{told}");
+        assert!(!told.contains("pat:"), "{told}");
+    }
+    let told = refused("[vendors.openai]\nissuer = \"https://pat:hunter2@a b/\"");
+    assert!(told.contains("is not a URL") && !told.contains("hunter2"), "{told}");
+}
+
+#[test]
 fn names_fit_any_file_system() {
     for ok in ["default", "a", "work.2", "0-x_y", "console", "com", "com10"] {
         assert!(valid_name(ok), "{ok}");

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::builder::PossibleValuesParser;
+use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser};
 use clap::{ArgGroup, Args as ClapArgs};
 
 use super::super::setup;
@@ -33,7 +33,7 @@ pub(crate) struct Setup {
     #[arg(long, requires = "agent", value_name = "PATH")]
     pub(crate) file: Option<PathBuf>,
     /// The model that the agent shall ask
-    #[arg(long, short, requires = "agent", value_name = "MODEL")]
+    #[arg(long, short, requires = "agent", value_name = "MODEL", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) model: Option<String>,
     /// For `setup shell`: print commands that a shell can evaluate
     #[arg(long, requires = "agent", conflicts_with_all = ["write", "undo", "json"])]

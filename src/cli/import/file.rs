@@ -46,6 +46,11 @@ impl Found {
         }
     }
 
+    /// The account that the file names, unverified.
+    pub(super) fn account_id(&self) -> Option<&str> {
+        self.other.as_ref()?.account_id.as_deref()
+    }
+
     /// Whom the file names, unverified.
     pub(super) fn who(&self) -> Option<String> {
         let other = self.other.as_ref()?;

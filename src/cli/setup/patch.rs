@@ -36,6 +36,7 @@ impl Target {
     pub(super) fn look(path: &Path) -> Result<Self, Failure> {
         let cannot = |why: String| {
             Failure::new(Exit::Failed, format!("{} cannot be read: {why}", path.display()))
+                .hint("put what is meant into a plain text file there, or name another with --file")
         };
         let real = behind_links(path).map_err(|error| cannot(error.to_string()))?;
         let bytes = read(&real).map_err(|error| cannot(error.to_string()))?;
@@ -308,15 +309,16 @@ fn text_of(bytes: Option<&[u8]>) -> &str {
 }
 
 fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
-    let file = match std::fs::File::open(path) {
+    // Before it is opened: a pipe would be waited for.
+    let meta = match std::fs::metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         other => other?,
     };
-    if !file.metadata()?.is_file() {
+    if !meta.is_file() {
         return Err(io::Error::other("it is not a file"));
     }
     let mut bytes = Vec::new();
-    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    std::fs::File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > FILE_BYTES_MAX {
         return Err(io::Error::other("it is larger than 4 MiB"));
     }

@@ -77,7 +77,10 @@ fn plan(desk: &Desk<'_>, agent: &dyn Agent, verb: &Setup) -> Result<Plan, Failur
     let file = desk.file(agent, verb)?;
     let change = Change::to_unplug(&desk.shelf, name, &file, agent)?;
     let mut others = AGENTS.iter().filter(|other| other.name() != name);
-    let needed = others.any(|other| desk.is_plugged(*other) == Some(true));
+    // One whose file cannot be read just now needs it where setup has plugged it in.
+    let recorded = |other: &str| !matches!(desk.shelf.record(other), Ok(None));
+    let needed =
+        others.any(|other| desk.is_plugged(*other).unwrap_or_else(|| recorded(other.name())));
     // A configuration of ours that is broken keeps nobody from unplugging an agent.
     let closing = if needed { Ok(None) } else { door::close_ours(&desk.paths, &desk.shelf) };
     let (closing, trouble) = match closing {

@@ -117,7 +117,18 @@ fn it_is_renewed_at_once_and_the_other_file_stays_as_it_was_unless_asked() {
     let forced = exits(&daemon, 2, &["import", "codex", "--yes", "--force"]);
     assert!(stderr(&forced).contains("used when it was adopted before"), "{}", stderr(&forced));
     assert_eq!(refreshes(&sandbox), (1, 1), "it is never shown twice");
-    tells_no_token(&daemon, &held, &[&imported, &again, &forced]);
+    // Whoever kept the other copy at first can still have it taken away.
+    assert!(
+        stderr(&again).replace('\n', " ").contains("codex --sign-out-other"),
+        "{}",
+        stderr(&again)
+    );
+    let later = exits(&daemon, 0, &["import", "codex", "--sign-out-other", "--json"]);
+    let report: Value = serde_json::from_str(&stdout(&later)).unwrap();
+    assert_eq!((&report["adopted"], &report["other_signed_out"]), (&json!(false), &json!(true)));
+    assert!(!file.exists() && file.with_file_name("auth.json.before-valetkey").exists());
+    assert_eq!((refreshes(&sandbox), &daemon.status()["state"]), ((1, 1), &json!("active")));
+    tells_no_token(&daemon, &held, &[&imported, &again, &forced, &later]);
 
     // The copy is worth nothing; the issuer says so to whoever shows it.
     let old = json!({"grant_type": "refresh_token", "refresh_token": held.refresh, "client_id": client(&sandbox)});

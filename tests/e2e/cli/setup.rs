@@ -128,6 +128,16 @@ fn the_door_stays_open_while_an_agent_needs_it() {
     exits(&home, 0, &["setup", "shell", "--undo"]);
     assert_eq!(read(&home.config()), config);
     assert!(!start.exists(), "it was ours alone");
+    // One whose file is being edited, and cannot be read just now, needs it no less.
+    exits(&home, 0, &["setup", "codex", "--write"]);
+    exits(&home, 0, &["setup", "shell", "--write"]);
+    let (plugged, open) = (read(&codex), read(&home.config()));
+    std::fs::write(&codex, format!("{plugged}[broken")).unwrap();
+    exits(&home, 0, &["setup", "shell", "--undo"]);
+    assert_eq!(read(&home.config()), open);
+    std::fs::write(&codex, plugged).unwrap();
+    exits(&home, 0, &["setup", "codex", "--undo"]);
+    assert_eq!((read(&codex).as_str(), read(&home.config())), (CODEX, config));
 }
 
 #[test]
@@ -298,6 +308,7 @@ fn what_cannot_be_meant_is_a_usage_error() {
     exits(&home, 2, &["setup"]);
     exits(&home, 2, &["setup", "codex", "--write", "--undo"]);
     exits(&home, 2, &["setup", "--list", "--write"]);
+    exits(&home, 2, &["setup", "codex", "--write", "--model", ""]);
     let refused = stderr(&exits(&home, 2, &["setup", "codex", "--export"]));
     assert!(refused.starts_with("error: ") && refused.contains("setup shell"), "{refused}");
     let script = stdout(&exits(&home, 0, &["completions", "bash"]));

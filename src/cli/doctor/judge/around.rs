@@ -105,7 +105,11 @@ pub(super) fn owners(facts: &Facts) -> Vec<Finding> {
                 Some(status) => Finding::warn(
                     name,
                     format!("{what}, for the same account as {}/{}: one of two owners is sooner or later logged out", status.vendor, status.account),
-                    format!("valetkey import {}", word(other.source)),
+                    // With a login that lives nothing is adopted: it only takes the other copy away.
+                    format!(
+                        "valetkey import {} --sign-out-other --vendor {} --account {}",
+                        word(other.source), status.vendor, status.account
+                    ),
                 ),
                 None => Finding::ok(name, format!("{what}, for an account that is not held here")),
             }

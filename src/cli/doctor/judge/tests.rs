@@ -551,7 +551,7 @@ fn programs_that_own_the_same_login_are_named_and_the_account_is_not() {
     let (what, fix) = fault("owners", Verdict::Warn, other(Some(ACCOUNT_ID)));
     assert!(what.contains("the Codex CLI") && what.contains("openai/default"), "{what}");
     assert!(!what.contains(ACCOUNT_ID) && !what.contains('@'), "{what}");
-    assert_eq!(fix, "valetkey import codex");
+    assert_eq!(fix, "valetkey import codex --sign-out-other --vendor openai --account default");
     found("owners", Verdict::Ok, other(Some("another")));
     found("owners", Verdict::Ok, other(None));
     found("owners", Verdict::Skip, |facts| {

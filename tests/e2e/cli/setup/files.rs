@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use super::{CODEX, exits, is_sentence_and_hint, read, with_codex};
 use crate::support::{Home, Sandbox, eventually, stderr};
@@ -146,6 +146,13 @@ fn a_file_that_is_not_ours_alone_to_replace_is_left_alone() {
     std::fs::create_dir(&file).unwrap();
     assert!(stderr(&exits(&home, 1, &WRITE)).contains("not a file"));
     std::fs::remove_dir(&file).unwrap();
+    // A pipe in its place is not waited for.
+    assert!(Command::new("mkfifo").arg(&file).status().unwrap().success());
+    let output = exits(&home, 1, &WRITE);
+    is_sentence_and_hint(&output);
+    assert!(stderr(&output).contains("not a file") && stderr(&output).contains("--file"));
+    exits(&home, 0, &["setup", "--list"]);
+    std::fs::remove_file(&file).unwrap();
     symlink("config.toml", &file).unwrap();
     assert!(stderr(&exits(&home, 1, &WRITE)).contains("circle"));
     assert_eq!(read(&home.config()), config);
