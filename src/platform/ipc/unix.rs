@@ -52,7 +52,16 @@ fn remove_stale(path: &Path) -> io::Result<()> {
                     io::ErrorKind::AddrInUse,
                     "another daemon, with another data directory, answers there",
                 )),
-                Err(_) => std::fs::remove_file(path),
+                // Only this says that nobody listens. A right that is missing, a descriptor too many or
+                // another kind of socket says nothing of who serves it.
+                Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => {
+                    std::fs::remove_file(path)
+                }
+                Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+                Err(e) => Err(io::Error::new(
+                    e.kind(),
+                    format!("a socket is in the way, and who serves it cannot be told: {e}"),
+                )),
             }
         }
         Ok(_) => Err(io::Error::new(
