@@ -43,6 +43,19 @@ async fn a_socket_that_cannot_be_told_to_be_stale_stays() {
 }
 
 #[tokio::test]
+async fn a_daemon_that_ends_leaves_the_socket_of_the_one_that_took_its_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("v.sock");
+    let first = Listener::bind(socket.to_str().unwrap()).unwrap();
+    // As systemd does with what is in its way.
+    std::fs::remove_file(&socket).unwrap();
+    let second = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    drop(first);
+    assert!(connect_blocking(socket.to_str().unwrap()).is_ok(), "it is served as before");
+    drop(second);
+}
+
+#[tokio::test]
 async fn a_path_too_long_is_refused_with_what_to_do() {
     let dir = tempfile::tempdir().unwrap();
     let socket = dir.path().join("x".repeat(120));
