@@ -1,5 +1,6 @@
 //! Running the commands: one of a kind at a time, each within its bound, none mourned.
 
+use std::io;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
@@ -34,23 +35,32 @@ pub(super) async fn run_each(
         if words.is_empty() || unfit.as_ref() == Some(&words) {
             continue;
         }
-        if !run(event, &words, &notice, &stop).await {
+        if !run(event, &words, &notice.environment(), &stop).await {
             unfit = Some(words);
         }
     }
 }
 
-/// Runs it once; says whether it could be started at all. One that cannot is not tried again until the
+/// Runs it once; says whether it is worth trying again. One that is no program is not, until the
 /// configuration names another.
-async fn run(event: Event, words: &[String], notice: &Notice, stop: &CancellationToken) -> bool {
+async fn run(
+    event: Event,
+    words: &[String],
+    environment: &[(&str, String)],
+    stop: &CancellationToken,
+) -> bool {
     let hook = event.setting();
-    let run = command::run(words, &notice.environment(), TIME_MAX, stop.cancelled()).await;
+    let run = command::run(words, environment, TIME_MAX, stop.cancelled()).await;
     let run = match run {
         Ok(run) => run,
         Err(error) => {
             let program = words.first().map(String::as_str).unwrap_or_default();
-            tracing::warn!(hook, program, %error, "the command cannot be run, and is not tried again");
-            return false;
+            if is_no_program(&error) {
+                tracing::warn!(hook, program, %error, "the command cannot be run, and is not tried again");
+                return false;
+            }
+            tracing::warn!(hook, program, %error, "the command cannot be run just now");
+            return true;
         }
     };
     match run.end {
@@ -66,4 +76,31 @@ async fn run(event: Event, words: &[String], notice: &Notice, stop: &Cancellatio
         tracing::debug!(hook, said = %redact(&run.said), "what the command said");
     }
     true
+}
+
+/// Whether it is the command that is wrong. What else keeps a program from being started passes: too many
+/// processes, too little memory, a file that is being replaced.
+fn is_no_program(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidInput, NotADirectory, NotFound, PermissionDenied};
+    matches!(error.kind(), NotFound | PermissionDenied | NotADirectory | InvalidInput)
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+    #[tokio::test]
+    async fn a_command_that_was_busy_once_is_tried_again_and_one_that_is_none_is_not() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let program = folder.path().join("hook");
+        std::fs::copy("/bin/true", &program).expect("copied");
+        let words = [program.to_str().expect("text").to_owned()];
+        let stop = CancellationToken::new();
+        // Somebody is writing it.
+        let written = std::fs::File::options().append(true).open(&program).expect("ours");
+        assert!(run(Event::Refresh, &words, &[], &stop).await, "it may be tried again");
+        drop(written);
+        assert!(run(Event::Refresh, &words, &[], &stop).await);
+        std::fs::remove_file(&program).expect("ours");
+        assert!(!run(Event::Refresh, &words, &[], &stop).await, "it is gone");
+    }
 }
