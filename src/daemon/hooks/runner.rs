@@ -14,11 +14,13 @@ use crate::vendor::redact::redact;
 /// How long a command may take: ample for a notification, and too short to be used as a service.
 const TIME_MAX: Duration = Duration::from_secs(10);
 
-/// Runs the command of one kind of event for each notice, until `stop`.
+/// Runs the command of one kind of event for each notice, until `stop`. One that calls `valetkey` reaches
+/// the daemon at `socket`, which is us.
 pub(super) async fn run_each(
     event: Event,
     mut waiting: mpsc::Receiver<Notice>,
     settings: watch::Receiver<Settings>,
+    socket: String,
     stop: CancellationToken,
 ) {
     let mut unfit = None;
@@ -35,7 +37,11 @@ pub(super) async fn run_each(
         if words.is_empty() || unfit.as_ref() == Some(&words) {
             continue;
         }
-        if !run(event, &words, &notice.environment(), &stop).await {
+        let mut environment = notice.environment();
+        environment.push(("VALETKEY_SOCKET", socket.clone()));
+        // In the moment of our end it must not start another in our place.
+        environment.push(("VALETKEY_NO_SPAWN", "1".to_owned()));
+        if !run(event, &words, &environment, &stop).await {
             unfit = Some(words);
         }
     }
