@@ -152,7 +152,7 @@ async fn run(
     let about = About { started_at: clock.now(), socket: socket.clone() };
     let kept = relay::Kept { models: paths.models_dir(), usage: paths.usage_file() };
     let relay = Relay::new(logins.clone(), clock.clone(), config.relay.clone(), kept);
-    let hooks = Hooks::start(&logins, &relay, &clock, &config, &stop);
+    let hooks = Hooks::start(&logins, &relay, &clock, &config, &socket, &stop);
     let keys = Keys::open(&paths.data_dir, clock.clone());
     let keys_kept = tokio::spawn({
         let (keys, stop) = (keys.clone(), owners_stop.clone());

@@ -92,11 +92,14 @@ async fn show(client: Client, socket: String, theme: Theme) -> Result<Exit, Fail
         news,
     };
     read_keys(tell);
-    // The terminal is given back when `taken` goes, before anything is said of how it ended.
-    tokio::select! {
+    let shown = tokio::select! {
         shown = stage.play(&feed) => shown,
         _ = signals.next() => Ok(Exit::Interrupted),
-    }
+    };
+    // The terminal is given back before anything is said of how it ended, and before the view goes: that
+    // would complain, by a panic even, where the window is gone.
+    drop(taken);
+    shown
 }
 
 struct Stage {

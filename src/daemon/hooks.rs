@@ -52,19 +52,26 @@ pub(super) struct Hooks {
 }
 
 impl Hooks {
-    /// Watches these logins and limits until `stop`.
+    /// Watches these logins and limits until `stop`. `socket` is where we listen.
     pub(super) fn start(
         logins: &Logins,
         relay: &Relay,
         clock: &Clock,
         config: &Config,
+        socket: &str,
         stop: &CancellationToken,
     ) -> Self {
+        // A command has its own folder. Where it cannot be told from the root on, as it is.
+        let socket = std::path::absolute(socket)
+            .ok()
+            .and_then(|path| path.into_os_string().into_string().ok())
+            .unwrap_or_else(|| socket.to_owned());
         let (settings, current) = watch::channel(Settings::of(config));
         let mut tasks = JoinSet::new();
         let queues = Event::ALL.map(|event| {
             let (queue, waiting) = mpsc::channel(WAITING_MAX);
-            tasks.spawn(runner::run_each(event, waiting, current.clone(), stop.clone()));
+            let (current, socket, stop) = (current.clone(), socket.clone(), stop.clone());
+            tasks.spawn(runner::run_each(event, waiting, current, socket, stop));
             Queue { queue, full: false }
         });
         let watcher = Watcher {

@@ -182,37 +182,46 @@ impl Pages {
         if let Ok(place) = shared.places.clone().try_acquire_owned() {
             let (routes, stop) = (routes.clone(), stop.clone());
             self.0.tasks.spawn(async move {
-                greet(&shared, stream, routes, &stop).await;
+                let stranger = greet(&shared, stream, routes, &stop).await;
+                // Our own user's places are not for others to fill.
                 drop(place);
+                if let Some(stream) = stranger {
+                    turn_away(&shared, stream, Why::Stranger, &stop).await;
+                }
             });
-        } else if let Ok(place) = shared.turning_away.clone().try_acquire_owned() {
+        } else if shared.turning_away.available_permits() > 0 {
             let stop = stop.clone();
-            self.0.tasks.spawn(async move {
-                turn_away(stream, Why::Crowd, &stop).await;
-                drop(place);
-            });
+            self.0.tasks.spawn(async move { turn_away(&shared, stream, Why::Crowd, &stop).await });
         }
     }
 }
 
-/// Serves our own user, and turns others of this machine away as the socket does, where the system tells
-/// who they are.
-async fn greet(shared: &Shared, stream: TcpStream, routes: Router, stop: &CancellationToken) {
-    let (Ok(theirs), Ok(ours)) = (stream.peer_addr(), stream.local_addr()) else { return };
+/// Serves our own user. Others of this machine are given back, to be turned away as by the socket, where
+/// the system tells who they are.
+async fn greet(
+    shared: &Shared,
+    stream: TcpStream,
+    routes: Router,
+    stop: &CancellationToken,
+) -> Option<TcpStream> {
+    let (Ok(theirs), Ok(ours)) = (stream.peer_addr(), stream.local_addr()) else { return None };
     let peer = match owner(theirs, ours).await {
         TcpOwner::Uid(uid) => Peer { pid: None, uid: Some(uid) },
         TcpOwner::Unknown => Peer::default(),
-        TcpOwner::Gone => return,
+        TcpOwner::Gone => return None,
     };
     if peer.uid.is_some() && !peer.is_me() {
         shared.refused(&peer);
-        return turn_away(stream, Why::Stranger, stop).await;
+        return Some(stream);
     }
     let _present = shared.calls.0.present();
     converse(Replayed::new(Vec::new(), Io::Tcp(stream)), routes, peer, stop).await;
+    None
 }
 
-async fn turn_away(stream: TcpStream, why: Why, stop: &CancellationToken) {
+/// Says why, where not too many are being told that already.
+async fn turn_away(shared: &Shared, stream: TcpStream, why: Why, stop: &CancellationToken) {
+    let Ok(_place) = shared.turning_away.try_acquire() else { return };
     tokio::select! {
         () = turned_away::answer(Io::Tcp(stream), Vec::new(), why) => {}
         () = stop.cancelled() => {}

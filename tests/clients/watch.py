@@ -262,7 +262,7 @@ def leaving(room):
         os.close(view.slave)
         os.close(view.master)
         view.process.wait(START_TIMEOUT)
-        check(view.process.returncode is not None, "a window that is closed ends it")
+        check(view.process.returncode in (1, 130), "a window that is closed ends it, without a panic", view.process.returncode)
 
 
 def plain(room):

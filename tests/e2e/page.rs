@@ -6,6 +6,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -394,6 +395,41 @@ fn another_user_of_the_machine_does_not_get_in_with_the_link() {
     assert_eq!((&entry["method"], &entry["outcome"]), (&json!("page"), &json!("denied")));
     assert_eq!(entry["client"]["uid"], STRANGER, "{entry}");
     page.enter();
+}
+
+#[test]
+fn strangers_who_say_nothing_take_no_place_from_the_person() {
+    if !is_root() {
+        return skipped("only root can call as another user");
+    }
+    let sandbox = Sandbox::start();
+    let daemon = Daemon::of(&sandbox);
+    let page = Page::open(&daemon);
+    // More than the page serves at once, held open until their standard input ends.
+    let script = format!(
+        "for n in {{1..40}}; do exec {{fd}}<>/dev/tcp/127.0.0.1/{}; done; echo there; read -r _",
+        page.port
+    );
+    let mut strangers = Command::new("bash")
+        .args(["-c", &script])
+        .uid(STRANGER)
+        .gid(STRANGER)
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut there = [0; 6];
+    strangers.stdout.take().unwrap().read_exact(&mut there).unwrap();
+    let begun = Instant::now();
+    // The last of them may be on its way out still, which takes no time.
+    let session = eventually("the person gets in", || {
+        (page.get("/", &[]).status == 403).then(|| page.enter())
+    });
+    // As long as each may take to say something.
+    assert!(begun.elapsed() < Duration::from_secs(4), "not only when the strangers have gone");
+    page.call(&session, "ping", json!({}));
+    drop(strangers.stdin.take());
+    strangers.wait().unwrap();
 }
 
 #[test]

@@ -30,6 +30,32 @@ async fn a_stale_socket_is_replaced_and_anything_else_is_not() {
 }
 
 #[tokio::test]
+async fn a_socket_that_cannot_be_told_to_be_stale_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("v.sock");
+    // Another program's, of a kind that refuses our way of speaking while it is served.
+    let served = std::os::unix::net::UnixDatagram::bind(&socket).unwrap();
+    let error = Listener::bind(socket.to_str().unwrap()).unwrap_err();
+    assert!(error.to_string().contains("cannot be told"), "{error}");
+    let speaker = std::os::unix::net::UnixDatagram::unbound().unwrap();
+    speaker.send_to(b"still here", &socket).unwrap();
+    drop(served);
+}
+
+#[tokio::test]
+async fn a_daemon_that_ends_leaves_the_socket_of_the_one_that_took_its_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("v.sock");
+    let first = Listener::bind(socket.to_str().unwrap()).unwrap();
+    // As systemd does with what is in its way.
+    std::fs::remove_file(&socket).unwrap();
+    let second = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    drop(first);
+    assert!(connect_blocking(socket.to_str().unwrap()).is_ok(), "it is served as before");
+    drop(second);
+}
+
+#[tokio::test]
 async fn a_path_too_long_is_refused_with_what_to_do() {
     let dir = tempfile::tempdir().unwrap();
     let socket = dir.path().join("x".repeat(120));

@@ -2,8 +2,9 @@
 
 use std::fs::Permissions;
 use std::io;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::path::Path;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{FileTypeExt, MetadataExt as _, PermissionsExt};
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::task::{Context, Poll};
 
@@ -14,8 +15,52 @@ use super::{Credentials, ListenerOptions, name};
 use crate::platform::files;
 use crate::platform::paths::SOCKET_BYTES_MAX;
 
-pub(super) use interprocess::os::unix::uds_local_socket::tokio::Listener;
+use interprocess::os::unix::uds_local_socket::tokio::Listener as Accepting;
 pub(super) use tokio::net::UnixStream as Stream;
+
+/// Accepts connections, and takes its own file away at its end.
+#[derive(Debug)]
+pub(super) struct Listener {
+    accepting: Accepting,
+    /// Where our file is; nothing where it is the service manager's.
+    place: Option<Place>,
+}
+
+/// A file that we made.
+#[derive(Debug)]
+struct Place {
+    path: PathBuf,
+    device: u64,
+    inode: u64,
+}
+
+impl Place {
+    fn of(path: &Path) -> io::Result<Self> {
+        let found = std::fs::symlink_metadata(path)?;
+        Ok(Self { path: path.to_owned(), device: found.dev(), inode: found.ino() })
+    }
+}
+
+impl Drop for Listener {
+    /// A service manager, for one, removes a socket that is in its way, whoever serves it: what stands in
+    /// our place by now may be another's. While we listen our file's number is not used again.
+    fn drop(&mut self) {
+        let Some(ours) = self.place.take() else { return };
+        let still = |now: &Place| (now.device, now.inode) == (ours.device, ours.inode);
+        if Place::of(&ours.path).is_ok_and(|now| still(&now)) {
+            // One that cannot be removed is replaced by the next daemon.
+            let _ = std::fs::remove_file(&ours.path);
+        }
+    }
+}
+
+impl TryFrom<OwnedFd> for Listener {
+    type Error = io::Error;
+
+    fn try_from(fd: OwnedFd) -> io::Result<Self> {
+        Ok(Self { accepting: Accepting::try_from(fd)?, place: None })
+    }
+}
 
 pub(super) fn bind(socket: &str) -> io::Result<Listener> {
     if socket.len() >= SOCKET_BYTES_MAX {
@@ -32,12 +77,13 @@ pub(super) fn bind(socket: &str) -> io::Result<Listener> {
         files::create_dir(dir)?;
     }
     remove_stale(path)?;
-    let options = ListenerOptions::new().name(name(socket)?);
+    let options = ListenerOptions::new().name(name(socket)?).reclaim_name(false);
     // Linux takes the mode before the name appears. Elsewhere a moment passes with the umask's
     // mode; the folder and the check of each caller's uid stand guard meanwhile.
     #[cfg(target_os = "linux")]
     let options = interprocess::os::unix::local_socket::ListenerOptionsExt::mode(options, 0o600);
-    let listener = options.create_tokio_as::<Listener>()?;
+    let accepting = options.create_tokio_as::<Accepting>()?;
+    let listener = Listener { accepting, place: Some(Place::of(path)?) };
     std::fs::set_permissions(path, Permissions::from_mode(0o600))?;
     Ok(listener)
 }
@@ -52,7 +98,16 @@ fn remove_stale(path: &Path) -> io::Result<()> {
                     io::ErrorKind::AddrInUse,
                     "another daemon, with another data directory, answers there",
                 )),
-                Err(_) => std::fs::remove_file(path),
+                // Only this says that nobody listens. A right that is missing, a descriptor too many or
+                // another kind of socket says nothing of who serves it.
+                Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => {
+                    std::fs::remove_file(path)
+                }
+                Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+                Err(e) => Err(io::Error::new(
+                    e.kind(),
+                    format!("a socket is in the way, and who serves it cannot be told: {e}"),
+                )),
             }
         }
         Ok(_) => Err(io::Error::new(
@@ -65,7 +120,7 @@ fn remove_stale(path: &Path) -> io::Result<()> {
 }
 
 pub(super) async fn accept(listener: &Listener) -> io::Result<Stream> {
-    Ok(listener.inner().accept().await?.0)
+    Ok(listener.accepting.inner().accept().await?.0)
 }
 
 #[cfg(test)]
