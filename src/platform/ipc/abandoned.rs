@@ -18,8 +18,15 @@ const QUIET: Duration = Duration::from_millis(100);
 
 /// As [`super::remove_abandoned`].
 pub(super) fn remove_abandoned(socket: &str) -> io::Result<bool> {
+    remove(socket, is_of_this_machine)
+}
+
+fn remove(socket: &str, is_of_this_machine: impl Fn(&Path) -> bool) -> io::Result<bool> {
     let path = Path::new(socket);
     let Some(first) = refuses(path)? else { return Ok(false) };
+    if !is_of_this_machine(path) {
+        return Ok(false);
+    }
     std::thread::sleep(QUIET);
     match refuses(path)? {
         Some(second) if is_same(&first, &second) => take_away(path, &first),
@@ -47,6 +54,38 @@ fn is_same(one: &Metadata, other: &Metadata) -> bool {
     let identity = |file: &Metadata| (file.dev(), file.ino(), file.mtime(), file.mtime_nsec());
     identity(one) == identity(other)
 }
+
+/// Whether the file lies where no other kernel puts sockets. On a disk that is shared with another machine,
+/// or a virtual machine with its host, a socket is seen by both, refuses in one, and is served in the other.
+#[cfg(target_os = "linux")]
+fn is_of_this_machine(path: &Path) -> bool {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let found = rustix::fs::statfs(folder.unwrap_or(Path::new(".")));
+    // The numbers have 32 bits, whatever they are kept in.
+    found.is_ok_and(|found| !SHARED.contains(&(found.f_type as u32)))
+}
+
+/// Whether the file lies where no other kernel puts sockets: here nobody tells.
+#[cfg(not(target_os = "linux"))]
+fn is_of_this_machine(_: &Path) -> bool {
+    true
+}
+
+/// The kinds of file systems (statfs(2)) that another machine may have as well: NFS, 9P (also WSL's), FUSE
+/// (also virtiofs and sshfs), CIFS, SMB2, Ceph, AFS, VirtualBox's, VMware's and Parallels' folders.
+#[cfg(target_os = "linux")]
+const SHARED: [u32; 10] = [
+    0x6969,
+    0x0102_1997,
+    0x6573_5546,
+    0xff53_4d42,
+    0xfe53_4d42,
+    0x00c3_6400,
+    0x5346_414f,
+    0x786f_4256,
+    0xbacb_acbc,
+    0x7c7c_6673,
+];
 
 /// Moves the file aside and removes it, unless it is another one by now: that is put back, and if its
 /// place was taken meanwhile it is displaced already.
@@ -103,6 +142,15 @@ mod tests {
         std::fs::write(&socket, "a person's file").expect("written");
         assert!(!remove_abandoned(&socket).expect("a file"));
         assert_eq!(files(&folder), 1);
+    }
+
+    #[test]
+    fn one_that_another_machine_may_serve_stays() {
+        let (folder, socket) = place();
+        drop(UnixListener::bind(&socket).expect("bound"));
+        assert!(!remove(&socket, |_| false).expect("ours"));
+        assert_eq!(files(&folder), 1);
+        assert!(remove(&socket, is_of_this_machine).expect("ours"));
     }
 
     #[test]
