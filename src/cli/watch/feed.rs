@@ -32,6 +32,9 @@ const LOOK_UP_EVERY: Duration = Duration::from_millis(500);
 const ROUNDS_OF_ALL: u32 = 15;
 /// Entries read of the audit trail at first and where too much has happened, and as a rule.
 const TAIL: (usize, usize) = (1000, 100);
+/// Changes taken in while an answer is waited for, of more logins than anybody has; what is left out is seen
+/// in the next look at the whole.
+const CHANGES_MAX: usize = 1024;
 /// Logins whose limits are asked for in one round.
 const MOST_ASKED: usize = 16;
 /// The pauses before a daemon that is gone is looked for again: twice as long each time.
@@ -235,8 +238,7 @@ impl Feed<'_> {
                 break;
             }
             let mut changed = Vec::new();
-            let mut noted =
-                |method: &str, params: &RawValue| changed.extend(status(method, params));
+            let mut noted = |method: &str, params: &RawValue| gather(&mut changed, method, params);
             self.client.wait(left.min(LOOK_UP_EVERY), &mut noted)?;
             self.tell_changes(changed)?;
         }
@@ -267,7 +269,7 @@ impl Feed<'_> {
         let garbled = |error: serde_json::Error| CallError::Garbled(error.to_string());
         let params = to_raw_value(params).map_err(garbled)?;
         let mut changed = Vec::new();
-        let mut noted = |method: &str, params: &RawValue| changed.extend(status(method, params));
+        let mut noted = |method: &str, params: &RawValue| gather(&mut changed, method, params);
         let answer = self.client.call_raw(method, &params, &mut noted);
         // Nobody listening is noticed by whoever tells next.
         let _ = self.tell_changes(changed);
@@ -317,7 +319,36 @@ impl Feed<'_> {
     }
 }
 
+/// Takes in a change that is told while something else is waited for, unless there are too many already.
+fn gather(changed: &mut Vec<Status>, method: &str, params: &RawValue) {
+    if changed.len() < CHANGES_MAX {
+        changed.extend(status(method, params));
+    }
+}
+
 /// The login of a notification that one has changed.
 fn status(method: &str, params: &RawValue) -> Option<Status> {
     (method == "status.changed").then(|| serde_json::from_str(params.get()).ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_daemon_that_never_stops_telling_fills_no_memory() {
+        let params = to_raw_value(&serde_json::json!({
+            "vendor": "v", "account": "a", "connected": false, "state": "signed_out", "account_email": null,
+            "account_id": null, "plan": null, "expires_at": null, "refresh_at": null, "last_refresh_at": null,
+            "last_error": null,
+        }))
+        .unwrap();
+        let mut changed = Vec::new();
+        gather(&mut changed, "status.else", &params);
+        assert!(changed.is_empty());
+        for _ in 0..2 * CHANGES_MAX {
+            gather(&mut changed, "status.changed", &params);
+        }
+        assert_eq!(changed.len(), CHANGES_MAX);
+    }
 }
