@@ -151,7 +151,7 @@ impl Desk<'_> {
 fn models(client: &mut Client) -> Vec<String> {
     client.set_timeout(Some(MODELS_TIME_MAX));
     let known: Result<Models, _> = client.call("models", &ModelsParams::default());
-    client.set_timeout(None);
+    client.set_timeout(Some(door::ANSWER_TIME_MAX));
     known.map_or_else(
         |_| Vec::new(),
         |known| known.models.into_iter().map(|model| model.id).collect(),

@@ -17,8 +17,8 @@ use std::time::Duration;
 pub(super) use bounded::run_bounded;
 
 /// How long a manager may think about a question. It answers in milliseconds; one that is starting up
-/// with a session, on a slow disk, takes seconds.
-const ASK_TIME_MAX: Duration = Duration::from_secs(30);
+/// with a session, on a slow disk, takes seconds. A verb asks a few such questions, one after another.
+const ASK_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// How long a start or a stop may take: a daemon that is told to stop finishes a refresh for up to 40 s
 /// (`TimeoutStopSec=` of the unit), and starting takes less than the rest.

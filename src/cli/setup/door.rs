@@ -6,6 +6,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -20,6 +21,10 @@ use super::agent::{Edit, Plugged, Refused, Replaced, Wants};
 use super::patch::{Change, Target};
 use super::shelf::{DOOR, Shelf};
 use super::toml_text::{TomlText, quoted};
+
+/// How long the daemon may take to answer: it has all of it in memory or on its disk. One that hangs must
+/// not leave a file half plugged in.
+pub(super) const ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// The usual port, which the documentation names.
 const PORT: u16 = 8459;
@@ -175,7 +180,13 @@ fn running(client: &mut Client) -> Result<Option<SocketAddr>, Failure> {
 
 /// A connection to the daemon that runs; nothing where none does.
 pub(super) fn daemon(context: &Context) -> Result<Option<Client>, Failure> {
-    Ok(Client::connect(&context.paths()?.socket).ok())
+    Ok(Client::connect(&context.paths()?.socket).ok().map(in_time))
+}
+
+/// The connection, which waits no longer than anything asked here may take.
+pub(super) fn in_time(mut client: Client) -> Client {
+    client.set_timeout(Some(ANSWER_TIME_MAX));
+    client
 }
 
 fn free_address() -> Result<SocketAddr, Failure> {

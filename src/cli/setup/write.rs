@@ -20,7 +20,7 @@ pub(super) fn run(desk: &Desk<'_>, agent: &dyn Agent, verb: &Setup) -> Done {
     not_elsewhere(desk, agent, &file)?;
     let has_key = agent.key() != KeyUse::Command;
     let mut client = if has_key || agent.lists_models() {
-        Some(desk.context.client()?)
+        Some(door::in_time(desk.context.client()?))
     } else {
         door::daemon(desk.context)?
     };
