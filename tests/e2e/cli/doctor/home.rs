@@ -158,7 +158,8 @@ fn another_program_that_owns_one_of_our_logins() {
     let account = login["account_id"].as_str().unwrap();
     hold(account);
     let report = Report::of(&daemon, 0);
-    report.says('!', "owners", "the Codex CLI has a login of its own", "valetkey import codex");
+    let fix = "valetkey import codex --sign-out-other --vendor sandbox --account default";
+    report.says('!', "owners", "the Codex CLI has a login of its own", fix);
     report.nothing_but(&["owners"]);
     for secret in [account, "held-there"] {
         assert!(!report.text.contains(secret), "{}", report.text);
