@@ -118,7 +118,7 @@ pub fn serve(options: ServeOptions) -> Result<(), ServeError> {
     let logs = telemetry::start(&options.config.log, &options.paths.log_dir())
         .map_err(begin("logging"))?;
     for dir in store.tightened() {
-        tracing::warn!(dir = %dir.display(), "the folder was open to others; it is now 0700");
+        tracing::warn!(dir = %dir.display(), "the folder was open to others; it is its owner's alone now");
     }
     let served = runtime.block_on(run(options, store, &logs));
     // A revocation that hangs must not hold up the end; its own bound is longer than anybody's patience.

@@ -107,7 +107,10 @@
 //! | anstream, anstyle, terminal_size | colour and width where there is a terminal (already below clap) | – |
 //! | indicatif, qrcode, webbrowser | a spinner, a code to scan, a window to sign in with | hand-made ANSI; qr2term; open |
 //! | ratatui (with crossterm) | the live view: a screen as a buffer that is compared and tested | cursive: its own loop; hand-made ANSI |
-//! | widestring (Windows) | the pipe's security descriptor (already below interprocess) | – |
+//! | windows-permissions (Windows) | who we are, and who may open a pipe or a file; old, over calls that are older and stay | windows-acl: names for users, no handles; windows-sys needs `unsafe` |
+//! | winsafe (Windows) | programs that run, room on a disk | sysinfo: many times the size |
+//! | atomicwrites (Windows) | a file moved over another, on the disk when it returns | tempfile: does not write through |
+//! | widestring (Windows) | the pipe's security descriptor as interprocess takes it (already below it) | – |
 //!
 //! Made here on purpose: the JSON-RPC layer (a few hundred lines: lines, out-of-order answers, cancelling,
 //! raw bodies; jsonrpsee has other transports and its own ids), the carrier of completions (reads as much as

@@ -1,4 +1,6 @@
 //! What differs between machines, and nowhere else: every `cfg` for a system stands below this room.
+#[cfg(windows)]
+pub mod access_list;
 pub mod command;
 pub mod files;
 pub mod harden;

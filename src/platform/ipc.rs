@@ -5,8 +5,7 @@
 
 #[cfg(unix)]
 mod abandoned;
-#[cfg(unix)]
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests;
 #[cfg(unix)]
 mod unix;
@@ -18,11 +17,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use interprocess::TryClone as _;
-use interprocess::local_socket::traits::{Stream as _, StreamCommon as _};
-use interprocess::local_socket::{
-    ConnectOptions, GenericFilePath, ListenerOptions, Name, Stream as SyncStream, ToFsName as _,
-};
+use interprocess::local_socket::{ConnectOptions, GenericFilePath, Name, ToFsName as _};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 
 #[cfg(unix)]
@@ -142,26 +137,34 @@ impl AsyncWrite for Stream {
     }
 }
 
+/// Whose process listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Server {
+    /// This user's.
+    Own,
+    /// Another's: the user, where users have a number.
+    Foreign(Option<u32>),
+}
+
 /// A client's end, for programs without a runtime.
 #[derive(Debug)]
-pub struct BlockingStream(SyncStream);
+pub struct BlockingStream(system::BlockingStream);
 
 impl BlockingStream {
     /// Who listens.
     ///
     /// # Errors
     /// Where the system does not tell, which must count as a stranger.
-    pub fn credentials(&self) -> io::Result<Credentials> {
-        Ok(from_creds(&self.0.peer_creds()?))
+    pub fn server(&self) -> io::Result<Server> {
+        self.0.server()
     }
 
     /// Bounds each read and write from now on.
     ///
     /// # Errors
-    /// `Unsupported` where there are no such bounds (named pipes).
-    pub fn set_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        self.0.set_recv_timeout(timeout)?;
-        self.0.set_send_timeout(timeout)
+    /// As the system's.
+    pub fn set_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        self.0.set_timeout(timeout)
     }
 
     /// The same connection once more, for a thread that writes while another one reads.
@@ -169,7 +172,7 @@ impl BlockingStream {
     /// # Errors
     /// Where this process may open nothing more.
     pub fn another(&self) -> io::Result<Self> {
-        self.0.try_clone().map(Self)
+        self.0.another().map(Self)
     }
 }
 
@@ -194,7 +197,8 @@ impl io::Write for BlockingStream {
 /// # Errors
 /// As the system's `connect`.
 pub fn connect_blocking(socket: &str) -> io::Result<BlockingStream> {
-    ConnectOptions::new().name(name(socket)?).connect_sync().map(BlockingStream)
+    let stream = ConnectOptions::new().name(name(socket)?).connect_sync()?;
+    Ok(BlockingStream(system::BlockingStream::new(stream)))
 }
 
 /// Removes a socket of ours that nobody listens on any more, and says whether there was one. Such files
@@ -236,12 +240,4 @@ fn name(socket: &str) -> io::Result<Name<'_>> {
 
 fn at(socket: &str, e: &io::Error) -> io::Error {
     io::Error::new(e.kind(), format!("{socket}: {e}"))
-}
-
-fn from_creds(creds: &interprocess::local_socket::PeerCreds) -> Credentials {
-    #[cfg(unix)]
-    let uid = creds.euid();
-    #[cfg(windows)]
-    let uid = None;
-    Credentials { pid: creds.pid().and_then(|pid| u32::try_from(pid).ok()), uid }
 }

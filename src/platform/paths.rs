@@ -28,6 +28,9 @@ pub enum PathsError {
         /// The environment variable.
         variable: &'static str,
     },
+    /// The system does not say who this user is, which the pipe is named after.
+    #[error("this user cannot be told: {0}")]
+    NoUser(#[from] std::io::Error),
     /// The operating system takes no socket address of this length.
     #[error("the socket's path {socket} is longer than the {max} bytes that this system allows")]
     SocketTooLong {
@@ -103,7 +106,7 @@ impl Paths {
             None => default_socket(
                 &state_dir,
                 conventions.and_then(|usual| usual.runtime_dir).as_deref(),
-            ),
+            )?,
         };
         if socket.len() >= SOCKET_BYTES_MAX {
             return Err(PathsError::SocketTooLong { socket, max: SOCKET_BYTES_MAX - 1 });
@@ -152,26 +155,26 @@ fn conventions() -> Option<Conventions> {
     let dirs = directories::ProjectDirs::from("", "", "valetkey")?;
     Some(Conventions {
         config_dir: dirs.config_dir().to_owned(),
-        data_dir: dirs.data_dir().to_owned(),
+        // On Windows the other one follows a person from machine to machine, and a login must not: its
+        // copies would take turns at a refresh token that works once.
+        data_dir: dirs.data_local_dir().to_owned(),
         state_dir: dirs.state_dir().map(Path::to_owned),
         runtime_dir: dirs.runtime_dir().map(Path::to_owned),
     })
 }
 
 #[cfg(unix)]
-fn default_socket(state_dir: &Path, runtime_dir: Option<&Path>) -> String {
+fn default_socket(state_dir: &Path, runtime_dir: Option<&Path>) -> Result<String, PathsError> {
     // `runtime_dir` already ends in this program's name; a path that is no UTF-8 cannot be told on the wire.
     let dir = runtime_dir.map_or_else(|| state_dir.join("run"), Path::to_owned);
-    dir.join("valetkey.sock").to_string_lossy().into_owned()
+    Ok(dir.join("valetkey.sock").to_string_lossy().into_owned())
 }
 
+/// Pipes share one namespace for the whole machine, so the name must tell users apart, and a name of a person
+/// may be another's tomorrow. Who may open the pipe is the business of its security descriptor.
 #[cfg(windows)]
-fn default_socket(_state_dir: &Path, _runtime_dir: Option<&Path>) -> String {
-    // Pipes share one namespace for the whole machine, so the name must tell users apart. Who may
-    // open the pipe is the business of its security descriptor, not of its name.
-    let user = std::env::var("USERNAME").unwrap_or_else(|_| "user".to_owned());
-    let domain = std::env::var("USERDOMAIN").unwrap_or_default();
-    format!(r"\\.\pipe\valetkey-{domain}-{user}")
+fn default_socket(_state_dir: &Path, _runtime_dir: Option<&Path>) -> Result<String, PathsError> {
+    Ok(format!(r"\\.\pipe\valetkey-{}", super::access_list::own_sid()?))
 }
 
 #[cfg(all(test, unix))]

@@ -23,7 +23,18 @@ pub fn exe(pid: u32) -> Option<String> {
 }
 
 /// The program that process `pid` runs now, where the system tells without special rights.
-#[cfg(not(target_os = "linux"))]
+#[cfg(windows)]
+#[must_use]
+pub fn exe(pid: u32) -> Option<String> {
+    use winsafe::HPROCESS;
+    use winsafe::co::{PROCESS, PROCESS_NAME};
+
+    let process = HPROCESS::OpenProcess(PROCESS::QUERY_LIMITED_INFORMATION, false, pid).ok()?;
+    process.QueryFullProcessImageName(PROCESS_NAME::WIN32).ok()
+}
+
+/// The program that process `pid` runs now; here the system does not tell.
+#[cfg(not(any(target_os = "linux", windows)))]
 #[must_use]
 pub fn exe(_pid: u32) -> Option<String> {
     None
@@ -45,8 +56,21 @@ pub fn is_running(name: &str) -> bool {
     })
 }
 
+/// Whether a program of this name seems to run, by itself: what an interpreter runs is not told here. Where the
+/// system does not tell, it does not.
+#[cfg(windows)]
+#[must_use]
+pub fn is_running(name: &str) -> bool {
+    let program = format!("{name}.exe");
+    let list =
+        winsafe::HPROCESSLIST::CreateToolhelp32Snapshot(winsafe::co::TH32CS::SNAPPROCESS, None);
+    list.is_ok_and(|mut list| {
+        list.iter_processes().flatten().any(|one| one.szExeFile().eq_ignore_ascii_case(&program))
+    })
+}
+
 /// Whether a program of this name seems to run; here the system does not tell.
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(any(target_os = "linux", windows)))]
 #[must_use]
 pub fn is_running(_name: &str) -> bool {
     false

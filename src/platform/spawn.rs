@@ -63,6 +63,7 @@ pub fn until_ready(
     // The place stays with us, so that it is removed even if its waiter never hears anything.
     let (place, waiter) = readiness::prepare(is_up)?;
     readiness::announce(&place, command);
+    detach(command);
     let mut child = command
         .env(LOG_TO.0, LOG_TO.1)
         .stdin(Stdio::null())
@@ -107,6 +108,21 @@ pub fn leave_terminal() {
     #[cfg(unix)]
     let _ = rustix::process::setsid();
 }
+
+/// Gives a daemon a console of its own, which is never shown: it would end with its starter's window, and hear
+/// its Ctrl-C. (With none at all, each program that a hook runs would open a window.)
+#[cfg(windows)]
+fn detach(command: &mut Command) {
+    use std::os::windows::process::CommandExt as _;
+
+    /// `CREATE_NO_WINDOW` and `CREATE_NEW_PROCESS_GROUP`.
+    const HIDDEN_AND_APART: u32 = 0x0800_0200;
+    command.creation_flags(HIDDEN_AND_APART);
+}
+
+/// Nothing yet: the daemon leaves the terminal by itself ([`leave_terminal`]).
+#[cfg(not(windows))]
+fn detach(_command: &mut Command) {}
 
 /// Starts the person's installed service, where there is one. `None` where there is none; else
 /// whether its manager did it, which for systemd means that the daemon is ready.

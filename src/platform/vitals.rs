@@ -136,7 +136,7 @@ mod system {
     }
 }
 
-#[cfg(not(unix))]
+#[cfg(windows)]
 mod system {
     use super::{Entry, Kind, Path, Space, io};
     use std::fs::Metadata;
@@ -151,12 +151,21 @@ mod system {
         Entry { kind, owner: None, mode: None, names: 1 }
     }
 
-    /// What is left where `path` is: not told here.
+    /// What is left where the folder `path` is. It has to exist. Which disk it is, is told by its letter or
+    /// share, and whether it takes writes not at all.
     ///
     /// # Errors
-    /// None.
-    pub fn space(_path: &Path) -> io::Result<Option<Space>> {
-        Ok(None)
+    /// As `GetDiskFreeSpaceExW`.
+    pub fn space(path: &Path) -> io::Result<Option<Space>> {
+        use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
+        let mut bytes = 0;
+        let place = path.to_str().ok_or(io::ErrorKind::InvalidInput)?;
+        winsafe::GetDiskFreeSpaceEx(Some(place), Some(&mut bytes), None, None)
+            .map_err(|error| io::Error::from_raw_os_error(error.raw().cast_signed()))?;
+        let mut id = DefaultHasher::new();
+        std::path::absolute(path)?.components().next().hash(&mut id);
+        Ok(Some(Space { id: id.finish(), bytes, files: None, read_only: false }))
     }
 
     /// Whether this user may run the file at `path`.

@@ -13,7 +13,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use super::codec::{Lines, Next};
 use super::error::RpcError;
 use super::message::{self, Incoming};
-use crate::platform::{ipc, process};
+use crate::platform::ipc;
 
 /// The longest answer that is read: well above the longest message that a daemon takes.
 const MAX_ANSWER_BYTES: usize = 256 << 20;
@@ -98,14 +98,13 @@ impl Client {
     pub fn connect(socket: &str) -> Result<Self, ClientError> {
         let unreachable = |source| ClientError::Unreachable { socket: socket.to_owned(), source };
         let stream = ipc::connect_blocking(socket).map_err(unreachable)?;
-        let server = stream.credentials().map_err(unreachable)?;
-        if server.uid != process::own_uid() {
-            return Err(ClientError::ForeignServer { socket: socket.to_owned(), uid: server.uid });
+        if let ipc::Server::Foreign(uid) = stream.server().map_err(unreachable)? {
+            return Err(ClientError::ForeignServer { socket: socket.to_owned(), uid });
         }
         Ok(Self { stream, input: Lines::new(MAX_ANSWER_BYTES), last_id: 0, timeout: None })
     }
 
-    /// Bounds the whole of each later call. Named pipes know no such bound; there it has no effect.
+    /// Bounds the whole of each later call.
     pub fn set_timeout(&mut self, timeout: Option<Duration>) {
         self.timeout = timeout;
     }
@@ -149,8 +148,7 @@ impl Client {
     }
 
     /// Shows each notification that comes within `span`, and passes over answers that nobody waits for
-    /// any more. Where reads cannot be bounded (named pipes) it only lets the time pass: what came
-    /// meanwhile is shown by the next call.
+    /// any more.
     ///
     /// # Errors
     /// See [`CallError`].
@@ -160,13 +158,6 @@ impl Client {
         on_notification: &mut dyn FnMut(&str, &RawValue),
     ) -> Result<(), CallError> {
         let end = Instant::now() + span;
-        match self.stream.set_timeout(Some(span.max(Duration::from_millis(1)))) {
-            Err(e) if e.kind() == io::ErrorKind::Unsupported => {
-                std::thread::sleep(span);
-                return Ok(());
-            }
-            bound => bound.map_err(CallError::Lost)?,
-        }
         loop {
             match self.read_line(Some(end)) {
                 Ok(line) => {
@@ -246,7 +237,7 @@ impl Client {
     }
 
     /// Lets no read or write outlast the deadline. Costs nothing where there is none.
-    fn bound(&self, deadline: Option<Instant>) -> Result<(), CallError> {
+    fn bound(&mut self, deadline: Option<Instant>) -> Result<(), CallError> {
         let Some(deadline) = deadline else {
             return Ok(());
         };
@@ -254,10 +245,7 @@ impl Client {
         if left.is_zero() {
             return Err(CallError::Lost(io::ErrorKind::TimedOut.into()));
         }
-        match self.stream.set_timeout(Some(left)) {
-            Err(e) if e.kind() != io::ErrorKind::Unsupported => Err(CallError::Lost(e)),
-            _ => Ok(()),
-        }
+        self.stream.set_timeout(Some(left)).map_err(CallError::Lost)
     }
 }
 

@@ -144,9 +144,9 @@ impl Slot {
         room.file.write_all(bytes)?;
         room.file.set_len(bytes.len() as u64)?;
         room.file.sync_all()?;
-        // Windows renames no file that is open.
+        // Windows moves nothing over another while it is open.
         drop(room);
-        std::fs::rename(self.spare_path(), self.path())?;
+        files::move_over(&self.spare_path(), &self.path())?;
         files::sync_dir(&self.dir)
     }
 

@@ -4,7 +4,6 @@
 //! Every test has a sandbox, a home and a daemon of its own and may run beside any other. Each name says
 //! what a user sees; nothing here looks inside the daemon.
 
-#![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a test may end at the first surprise")]
 #![allow(clippy::print_stderr, reason = "a test says what it skips, and why it failed")]
 

@@ -52,7 +52,7 @@ fn loose_modes_are_tightened_and_told() {
     assert_eq!(daemon.token()["generation"], 1);
     // A log is whole once its process has ended.
     assert_eq!(daemon.stop().code(), Some(0));
-    for told in ["it is now 0600", "it is now 0700"] {
+    for told in ["the file was open to others", "the folder was open to others"] {
         assert!(daemon.log().contains(told), "{}", daemon.log());
     }
 }

@@ -12,7 +12,9 @@ mod exchange;
 mod home;
 mod http;
 mod line;
+mod readiness;
 mod sandbox;
+mod socket;
 
 use std::process::{Child, ExitStatus, Output};
 use std::time::{Duration, Instant};
@@ -24,6 +26,7 @@ pub(crate) use home::Home;
 pub(crate) use http::{Response, encode, get, parameter, post, send};
 pub(crate) use line::Line;
 pub(crate) use sandbox::Sandbox;
+pub(crate) use socket::Socket;
 
 /// Longer than anything here takes on a busy machine; what takes longer hangs.
 pub(crate) const LONG: Duration = Duration::from_secs(30);
@@ -65,11 +68,13 @@ pub(crate) fn ended(child: &mut Child) -> ExitStatus {
 }
 
 /// Sends a signal to a process of ours.
+#[cfg(unix)]
 pub(crate) fn signal(child: &Child, signal: rustix::process::Signal) {
     rustix::process::kill_process(rustix::process::Pid::from_child(child), signal).unwrap();
 }
 
 /// Whether tests may change their user.
+#[cfg(unix)]
 pub(crate) fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }

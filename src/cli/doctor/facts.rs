@@ -147,7 +147,7 @@ fn places_and_config(context: &Context) -> (Result<Paths, Nowhere>, Result<Confi
                 }
                 Err(PathsError::Unusable { variable }) => ("places", format!("unset {variable}")),
                 Err(PathsError::NoHome) => ("places", "export HOME=/a/folder/of/yours".to_owned()),
-                Ok(_) => ("places", "valetkey paths".to_owned()),
+                Err(PathsError::NoUser(_)) | Ok(_) => ("places", "valetkey paths".to_owned()),
             };
             let why = failure.sentence().to_owned();
             (Err(Nowhere { name, why, fix }), Err("nobody knows where it is".to_owned()))

@@ -94,7 +94,7 @@ fn without_login(source: ImportSource, text: &str) -> Option<Option<String>> {
 fn back_up(target: &Path, text: &str) -> io::Result<PathBuf> {
     let dir = target.parent().ok_or(io::ErrorKind::InvalidInput)?;
     let name = target.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_string_lossy();
-    let mut copy = tempfile::Builder::new().prefix(".new-").tempfile_in(dir)?;
+    let mut copy = files::new_in(dir)?;
     copy.write_all(text.as_bytes())?;
     copy.as_file().sync_all()?;
     for number in 1..=BACKUPS_MAX {

@@ -7,14 +7,18 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt as _, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::io::Interest;
 
 pub(super) use super::abandoned::remove_abandoned;
-use super::{Credentials, ListenerOptions, name};
-use crate::platform::files;
+use super::{Credentials, Server, name};
 use crate::platform::paths::SOCKET_BYTES_MAX;
+use crate::platform::{files, process};
 
+use interprocess::TryClone as _;
+use interprocess::local_socket::traits::{Stream as _, StreamCommon as _};
+use interprocess::local_socket::{ListenerOptions, Stream as SyncStream};
 use interprocess::os::unix::uds_local_socket::tokio::Listener as Accepting;
 pub(super) use tokio::net::UnixStream as Stream;
 
@@ -178,6 +182,46 @@ pub(super) fn listening_as_another_user(_: &str) -> Option<Box<dyn std::any::Any
 #[cfg(all(test, not(target_os = "linux")))]
 pub(super) fn as_another_user(_: &str, _: &str) -> Option<String> {
     None
+}
+
+/// A client's end.
+#[derive(Debug)]
+pub(super) struct BlockingStream(SyncStream);
+
+impl BlockingStream {
+    pub(super) fn new(stream: SyncStream) -> Self {
+        Self(stream)
+    }
+
+    pub(super) fn server(&self) -> io::Result<Server> {
+        let uid = self.0.peer_creds()?.euid();
+        Ok(if uid == process::own_uid() { Server::Own } else { Server::Foreign(uid) })
+    }
+
+    pub(super) fn set_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        self.0.set_recv_timeout(timeout)?;
+        self.0.set_send_timeout(timeout)
+    }
+
+    pub(super) fn another(&self) -> io::Result<Self> {
+        self.0.try_clone().map(Self)
+    }
+}
+
+impl io::Read for BlockingStream {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buf)
+    }
+}
+
+impl io::Write for BlockingStream {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.0.write(buf)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 pub(super) fn credentials(stream: &Stream) -> io::Result<Credentials> {

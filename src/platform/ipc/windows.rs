@@ -1,22 +1,56 @@
 //! Named pipes.
 
+mod client;
+
 use std::io;
 use std::task::Context;
 
+use interprocess::ConnectWaitMode;
 use interprocess::local_socket::traits::StreamCommon as _;
 use interprocess::local_socket::traits::tokio::Listener as _;
+use interprocess::local_socket::{ConnectOptions, ListenerOptions};
 use interprocess::os::windows::local_socket::ListenerOptionsExt as _;
 use interprocess::os::windows::security_descriptor::SecurityDescriptor;
-use widestring::u16cstr;
+use widestring::U16CString;
 
-use super::{Credentials, ListenerOptions, from_creds, name};
+use super::{Credentials, name};
+use crate::platform::access_list::{self, Of};
 
+pub(super) use client::BlockingStream;
 pub(super) use interprocess::local_socket::tokio::{Listener, Stream};
 
+/// Listens where nobody does yet. Other machines are not let in, and a name that is taken is refused
+/// (`FILE_FLAG_FIRST_PIPE_INSTANCE`), by whomever: both are what interprocess does unless told otherwise.
 pub(super) fn bind(socket: &str) -> io::Result<Listener> {
-    // Protected, and with one entry: all rights for the owner, who is whoever makes the pipe.
-    let owner_only = SecurityDescriptor::deserialize(u16cstr!("D:P(A;;GA;;;OW)"))?;
-    ListenerOptions::new().name(name(socket)?).security_descriptor(owner_only).create_tokio()
+    refuse_second(socket)?;
+    let descriptor = access_list::owner_alone(Of::Object)?;
+    let descriptor = U16CString::from_str(descriptor).map_err(io::Error::other)?;
+    ListenerOptions::new()
+        .name(name(socket)?)
+        .security_descriptor(SecurityDescriptor::deserialize(&descriptor)?)
+        .create_tokio()
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::PermissionDenied => taken(),
+            _ => error,
+        })
+}
+
+/// Says so where somebody serves this very pipe already. Between this question and the pipe's making the system
+/// itself refuses a second one.
+fn refuse_second(socket: &str) -> io::Result<()> {
+    let asking = ConnectOptions::new().name(name(socket)?);
+    match asking.wait_mode(ConnectWaitMode::Deferred).connect_sync() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Err(error),
+        _ => Err(taken()),
+    }
+}
+
+fn taken() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::AddrInUse,
+        "another daemon, with another data directory or of another user, answers there",
+    )
 }
 
 /// A pipe's name ends with the last who has it open.
@@ -44,8 +78,10 @@ pub(super) async fn connect(socket: &str) -> io::Result<Stream> {
     Stream::connect(name(socket)?).await
 }
 
+/// The process alone: the pipe lets in nobody but its owner.
 pub(super) fn credentials(stream: &Stream) -> io::Result<Credentials> {
-    Ok(from_creds(&stream.peer_creds()?))
+    let pid = stream.peer_creds()?.pid();
+    Ok(Credentials { pid: pid.and_then(|pid| u32::try_from(pid).ok()), uid: None })
 }
 
 /// Pipes close in both directions at once.

@@ -2,24 +2,20 @@
 
 use std::fs::File;
 use std::ops::Deref;
-use std::os::unix::net::UnixDatagram;
 use std::process::{Child, Command, ExitStatus};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::browser::{complete, start_login};
-use super::{Home, LONG, Line, Sandbox, ended, signal};
-
-/// How long the daemon's word is waited for before its process is looked at.
-const SLICE: Duration = Duration::from_millis(50);
+use super::readiness::Readiness;
+use super::{Home, LONG, Line, Sandbox, ended};
 
 /// A daemon. At the end of the test it is told to stop, and has to do so in good order.
 #[derive(Debug)]
 pub(crate) struct Daemon {
     home: Home,
-    notify: UnixDatagram,
+    readiness: Readiness,
     child: Option<Child>,
 }
 
@@ -47,8 +43,8 @@ impl Daemon {
 
     /// A home in which none runs yet.
     pub(crate) fn at(home: Home) -> Self {
-        let notify = UnixDatagram::bind(home.path().join("notify")).unwrap();
-        Self { home, notify, child: None }
+        let readiness = Readiness::of(&home);
+        Self { home, readiness, child: None }
     }
 
     /// Starts it after [`Self::kill`] or [`Self::stop`].
@@ -64,38 +60,27 @@ impl Daemon {
         assert!(self.child.is_none(), "it runs already");
         let log = File::options().create(true).append(true).open(self.stderr_file()).unwrap();
         let log_to = if self.home.logs_to_files() { "file" } else { "stderr" };
-        command
-            .env("NOTIFY_SOCKET", self.home.path().join("notify"))
-            .env("VALETKEY_LOG_TO", log_to)
-            .stdout(log.try_clone().unwrap())
-            .stderr(log);
+        command.env("VALETKEY_LOG_TO", log_to).stdout(log.try_clone().unwrap()).stderr(log);
+        self.readiness.announce(command);
         self.child = Some(command.spawn().unwrap());
         self.wait_for("READY=1");
     }
 
-    /// Waits until the daemon says a line of sd_notify(3) that begins so, and gives it.
+    /// Waits until the daemon says a line of sd_notify(3) that begins so, and gives it. Where the system knows
+    /// no such thing, an answer stands for it.
     #[track_caller]
     pub(crate) fn wait_for(&mut self, beginning: &str) -> String {
         let end = Instant::now() + LONG;
-        let mut datagram = [0; 4096];
-        self.notify.set_read_timeout(Some(SLICE)).unwrap();
         loop {
-            match self.notify.recv(&mut datagram) {
-                Ok(length) => {
-                    let text = String::from_utf8_lossy(&datagram[..length]).into_owned();
-                    if let Some(line) = text.lines().find(|line| line.starts_with(beginning)) {
-                        return line.to_owned();
-                    }
-                }
-                Err(_) => {
-                    let ended = self.child.as_mut().and_then(|child| child.try_wait().unwrap());
-                    if let Some(status) = ended {
-                        self.child = None;
-                        panic!("the daemon ended ({status}):\n{}", self.log());
-                    }
-                    assert!(Instant::now() < end, "no {beginning} from it:\n{}", self.log());
-                }
+            if let Some(line) = self.readiness.heard(beginning) {
+                return line;
             }
+            let ended = self.child.as_mut().and_then(|child| child.try_wait().unwrap());
+            if let Some(status) = ended {
+                self.child = None;
+                panic!("the daemon ended ({status}):\n{}", self.log());
+            }
+            assert!(Instant::now() < end, "no {beginning} from it:\n{}", self.log());
         }
     }
 
@@ -114,8 +99,18 @@ impl Daemon {
         self.child().id()
     }
 
-    pub(crate) fn signal(&self, which: Signal) {
-        signal(self.child(), which);
+    #[cfg(unix)]
+    pub(crate) fn signal(&self, which: rustix::process::Signal) {
+        super::signal(self.child(), which);
+    }
+
+    /// Tells it to stop: SIGTERM, or the call that its service manager's verb makes where there are no signals.
+    #[track_caller]
+    fn tell_to_stop(&self) {
+        #[cfg(unix)]
+        self.signal(rustix::process::Signal::TERM);
+        #[cfg(not(unix))]
+        self.ok("shutdown", json!({}));
     }
 
     /// `kill -9`.
@@ -126,10 +121,10 @@ impl Daemon {
         child.wait().unwrap();
     }
 
-    /// SIGTERM; gives how it ended.
+    /// Stops it in good order; gives how it ended.
     #[track_caller]
     pub(crate) fn stop(&mut self) -> ExitStatus {
-        self.signal(Signal::TERM);
+        self.tell_to_stop();
         self.wait_for_end()
     }
 
@@ -214,15 +209,15 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        let Some(mut child) = self.child.take() else { return };
-        if std::thread::panicking() {
-            eprintln!("--- the daemon's log ---\n{}", self.log());
-            let _ = child.kill();
-            let _ = child.wait();
+        if self.child.is_none() {
             return;
         }
-        signal(&child, Signal::TERM);
-        let status = ended(&mut child);
+        if std::thread::panicking() {
+            eprintln!("--- the daemon's log ---\n{}", self.log());
+            self.kill();
+            return;
+        }
+        let status = self.stop();
         assert_eq!(status.code(), Some(0), "no orderly end:\n{}", self.log());
     }
 }

@@ -2,16 +2,16 @@
 //! whether a stream was whole or broke off is half of what is tested of it.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use serde_json::Value;
 
-use super::LONG;
+use super::Socket;
+use super::socket::connect;
 
 /// A request that was sent and not answered yet. Dropped, its client is gone.
 #[derive(Debug)]
-pub(crate) struct Asked(UnixStream);
+pub(crate) struct Asked(Socket);
 
 /// An answer whose head has come. Dropped, its client is gone.
 #[derive(Debug)]
@@ -19,7 +19,7 @@ pub(crate) struct Exchange {
     pub(crate) status: u16,
     /// Names in lower case.
     pub(crate) headers: Vec<(String, String)>,
-    reader: BufReader<UnixStream>,
+    reader: BufReader<Socket>,
     framing: Framing,
 }
 
@@ -50,9 +50,7 @@ impl Asked {
         headers: &[(&str, &str)],
         body: Option<&str>,
     ) -> Self {
-        let mut stream = UnixStream::connect(socket)
-            .unwrap_or_else(|error| panic!("{}: {error}", socket.display()));
-        stream.set_read_timeout(Some(LONG)).unwrap();
+        let mut stream = connect(socket);
         let mut head = format!("{method} {path} HTTP/1.1\r\nHost: valetkey\r\n");
         for (name, value) in headers {
             head += &format!("{name}: {value}\r\n");

@@ -85,7 +85,12 @@ impl Home {
         self.path().join("state")
     }
 
+    /// The socket's path, or the pipe's name.
     pub(crate) fn socket(&self) -> PathBuf {
+        if cfg!(windows) {
+            let name = self.path().file_name().unwrap().to_string_lossy();
+            return PathBuf::from(format!(r"\\.\pipe\valetkey-test-{name}"));
+        }
         self.path().join("run/vk.sock")
     }
 
@@ -124,6 +129,14 @@ impl Home {
             .env("RUST_LOG", "valetkey=debug")
             .current_dir(self.path())
             .stdin(Stdio::null());
+        // Without these no Windows program finds its libraries, the network or a place for passing files.
+        for name in
+            ["SystemRoot", "SystemDrive", "TEMP", "TMP", "USERPROFILE", "APPDATA", "LOCALAPPDATA"]
+        {
+            if let Some(value) = std::env::var_os(name).filter(|_| cfg!(windows)) {
+                command.env(name, value);
+            }
+        }
         for (name, value) in &self.environment {
             command.env(name, value);
         }

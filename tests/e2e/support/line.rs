@@ -1,19 +1,18 @@
 //! A client of the line dialect that can also misbehave.
 
 use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
-use std::net::Shutdown;
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::LONG;
+use super::socket::{bound_reads, connect};
+use super::{LONG, Socket};
 
 /// One connection.
 #[derive(Debug)]
 pub(crate) struct Line {
-    reader: BufReader<UnixStream>,
+    reader: BufReader<Socket>,
     next_id: u64,
     /// Notifications that came while something else was waited for.
     pub(crate) notifications: Vec<Value>,
@@ -22,10 +21,7 @@ pub(crate) struct Line {
 impl Line {
     #[track_caller]
     pub(crate) fn connect(socket: &Path) -> Self {
-        let stream = UnixStream::connect(socket)
-            .unwrap_or_else(|error| panic!("{}: {error}", socket.display()));
-        stream.set_read_timeout(Some(LONG)).unwrap();
-        Self { reader: BufReader::new(stream), next_id: 0, notifications: Vec::new() }
+        Self { reader: BufReader::new(connect(socket)), next_id: 0, notifications: Vec::new() }
     }
 
     /// Sends bytes as they are.
@@ -106,8 +102,9 @@ impl Line {
     }
 
     /// Says that nothing more will be sent, as socat does at the end of its input.
+    #[cfg(unix)]
     pub(crate) fn half_close(&mut self) {
-        self.reader.get_ref().shutdown(Shutdown::Write).unwrap();
+        self.reader.get_ref().shutdown(std::net::Shutdown::Write).unwrap();
     }
 
     /// Listens for so long and expects to hear nothing.
@@ -119,7 +116,7 @@ impl Line {
             if left.is_zero() {
                 break;
             }
-            self.reader.get_ref().set_read_timeout(Some(left)).unwrap();
+            bound_reads(self.reader.get_mut(), left);
             match self.stream().read(&mut [0]) {
                 Ok(count) => panic!("{count} bytes came"),
                 // A signal for this process ends such a read early; that is no sound.
@@ -127,11 +124,11 @@ impl Line {
                 Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock, "{error}"),
             }
         }
-        self.reader.get_ref().set_read_timeout(Some(LONG)).unwrap();
+        bound_reads(self.reader.get_mut(), LONG);
     }
 
     /// The stream itself, for tests of bytes.
-    pub(crate) fn stream(&mut self) -> &mut UnixStream {
+    pub(crate) fn stream(&mut self) -> &mut Socket {
         self.reader.get_mut()
     }
 }

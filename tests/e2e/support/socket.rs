@@ -1,0 +1,79 @@
+//! A client's end of whatever the system has for a socket: two names of the same few calls.
+
+use std::path::Path;
+
+use super::LONG;
+
+#[cfg(unix)]
+pub(crate) use std::os::unix::net::UnixStream as Socket;
+
+#[cfg(windows)]
+pub(crate) use windows::Socket;
+
+/// A connection whose reads do not hang: an answer takes less than [`LONG`].
+#[track_caller]
+pub(crate) fn connect(name: &Path) -> Socket {
+    let mut socket =
+        Socket::connect(name).unwrap_or_else(|error| panic!("{}: {error}", name.display()));
+    bound_reads(&mut socket, LONG);
+    socket
+}
+
+/// Ends each read from now on after so long.
+#[cfg(unix)]
+pub(crate) fn bound_reads(socket: &mut Socket, time: std::time::Duration) {
+    socket.set_read_timeout(Some(time)).unwrap();
+}
+
+/// Ends each read from now on after so long. A thread has to read for that, which keeps the connection open
+/// when its test has dropped it; so what hangs for as long as [`LONG`] is left to hang.
+#[cfg(windows)]
+pub(crate) fn bound_reads(socket: &mut Socket, time: std::time::Duration) {
+    if time < LONG {
+        socket.set_read_timeout(Some(time)).unwrap();
+    }
+}
+
+#[cfg(windows)]
+mod windows {
+    use std::io::{self, Read, Write};
+    use std::path::Path;
+    use std::time::Duration;
+
+    use valetkey::platform::ipc::{BlockingStream, connect_blocking};
+
+    /// A named pipe, opened by name. It has no half that could be closed before the other.
+    #[derive(Debug)]
+    pub(crate) struct Socket(BlockingStream);
+
+    impl Socket {
+        pub(crate) fn connect(name: impl AsRef<Path>) -> io::Result<Self> {
+            let name = name.as_ref().to_str().ok_or(io::ErrorKind::InvalidInput)?;
+            connect_blocking(name).map(Self)
+        }
+
+        pub(crate) fn set_read_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+            self.0.set_timeout(timeout)
+        }
+
+        pub(crate) fn try_clone(&self) -> io::Result<Self> {
+            self.0.another().map(Self)
+        }
+    }
+
+    impl Read for Socket {
+        fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+            self.0.read(buf)
+        }
+    }
+
+    impl Write for Socket {
+        fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+            self.0.write(buf)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            self.0.flush()
+        }
+    }
+}
