@@ -10,29 +10,22 @@
 #[cfg(unix)]
 mod access;
 mod architecture;
-#[cfg(unix)]
 mod cli;
-#[cfg(unix)]
 mod crash;
 #[cfg(unix)]
 mod door;
 #[cfg(unix)]
 mod hooks;
-#[cfg(unix)]
 mod login;
 #[cfg(unix)]
 mod models;
 #[cfg(unix)]
 mod page;
-#[cfg(unix)]
 mod refresh;
 #[cfg(unix)]
 mod relay;
-#[cfg(unix)]
 mod secrets;
-#[cfg(unix)]
 mod service;
-#[cfg(unix)]
 mod storage;
 mod support;
 #[cfg(unix)]

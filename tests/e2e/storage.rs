@@ -1,7 +1,9 @@
 //! Files that are not as they should be: nothing is lost, nothing is trusted that is not ours.
 
+#[cfg(unix)]
 pub(crate) mod disks;
 
+#[cfg(unix)]
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
@@ -32,6 +34,7 @@ fn reason(daemon: &Daemon) -> String {
     daemon.status()["last_error"]["reason"].as_str().unwrap_or_default().to_owned()
 }
 
+#[cfg(unix)]
 #[test]
 fn loose_modes_are_tightened_and_told() {
     let sandbox = Sandbox::start();
@@ -108,6 +111,7 @@ fn a_file_of_a_newer_version_is_kept_aside_and_told() {
     replaced("newer", |file, _| std::fs::write(file, r#"{"version":2,"vault":{}}"#).unwrap());
 }
 
+#[cfg(unix)]
 #[test]
 fn a_link_in_the_place_of_the_file_is_not_followed() {
     replaced("refused", |file, content| {
@@ -122,6 +126,7 @@ fn a_link_in_the_place_of_the_file_is_not_followed() {
     });
 }
 
+#[cfg(unix)]
 #[test]
 fn a_foreign_file_in_the_place_of_the_credential_is_not_used() {
     if !is_root() {

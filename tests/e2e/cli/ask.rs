@@ -4,12 +4,15 @@ use std::io::{Read as _, Write as _};
 use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex, mpsc};
 
+#[cfg(unix)]
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::fake::{Fake, Talk};
 use super::{exits, is_sentence_and_hint};
-use crate::support::{ended, signal, skipped, stderr, stdout};
+#[cfg(unix)]
+use crate::support::signal;
+use crate::support::{ended, skipped, stderr, stdout};
 
 /// A final response that says this.
 fn response(text: &str) -> Value {
@@ -150,6 +153,7 @@ fn an_answer_that_was_not_streamed_is_printed_all_the_same() {
     assert_eq!(stdout(&exits(&fake, 0, &ASK)), "At once.\n");
 }
 
+#[cfg(unix)]
 #[test]
 fn ctrl_c_takes_the_request_back_and_ends_without_a_word() {
     for which in [Signal::INT, Signal::TERM] {
@@ -176,6 +180,7 @@ fn ctrl_c_takes_the_request_back_and_ends_without_a_word() {
     }
 }
 
+#[cfg(unix)]
 #[test]
 fn a_second_ctrl_c_ends_it_even_where_nobody_reads_what_it_writes() {
     let fake = doing(|call, talk| {
@@ -264,6 +269,7 @@ fn an_answer_that_was_cut_short_upstream_is_shown_and_is_a_failure() {
     assert!(stderr(&output).contains("max_output_tokens"), "{}", stderr(&output));
 }
 
+#[cfg(unix)]
 #[test]
 fn on_a_terminal_something_moves_while_the_model_thinks_and_no_answer_drives_it() {
     if Command::new("script").arg("--version").output().is_err() {

@@ -3,11 +3,14 @@
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, ChildStderr, Command, Stdio};
 
+#[cfg(unix)]
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::exits;
-use crate::support::{Daemon, Sandbox, ended, get, signal, skipped, stderr, stdout};
+#[cfg(unix)]
+use crate::support::{signal, skipped};
+use crate::support::{Daemon, Sandbox, ended, get, stderr, stdout};
 
 /// A login under way in a process of its own.
 struct Login {
@@ -81,6 +84,7 @@ fn an_address_is_shown_and_the_login_ends_when_the_browser_came_back() {
     assert_eq!(daemon.status()["connected"], true, "a refusal costs nothing");
 }
 
+#[cfg(unix)]
 #[test]
 fn ctrl_c_cancels_the_login_and_makes_the_code_worthless() {
     let sandbox = Sandbox::start();
@@ -123,6 +127,7 @@ fn without_a_terminal_and_without_an_earlier_yes_nothing_begins() {
     assert!(ended(&mut login.child).success());
 }
 
+#[cfg(unix)]
 #[test]
 fn on_a_terminal_the_person_is_asked_and_a_plain_yes_is_remembered() {
     if Command::new("script").arg("--version").output().is_err() {
@@ -175,6 +180,7 @@ fn on_a_terminal_the_person_is_asked_and_a_plain_yes_is_remembered() {
 }
 
 /// The code among the colours.
+#[cfg(unix)]
 fn code_in(text: &str) -> String {
     let is_code = |word: &&str| {
         word.len() == 10

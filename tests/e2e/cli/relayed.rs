@@ -4,12 +4,11 @@ use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::process::Stdio;
 
-use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::{exits, is_sentence_and_hint};
 use crate::support::{
-    Daemon, Home, LONG, Response, Sandbox, ended, eventually, signal, stderr, stdout,
+    Daemon, Home, LONG, Response, Sandbox, ended, eventually, stderr, stdout,
 };
 
 /// A daemon with a loopback door, and where that is.
@@ -79,6 +78,7 @@ fn what_the_vendor_refuses_is_told_with_the_next_step() {
     assert!(stderr(&output).contains("UTC)"), "{}", stderr(&output));
 }
 
+#[cfg(unix)]
 #[test]
 fn ctrl_c_ends_the_completion_at_the_vendor_as_well() {
     let sandbox = Sandbox::start();
@@ -88,7 +88,7 @@ fn ctrl_c_ends_the_completion_at_the_vendor_as_well() {
     let mut command = daemon.command(&["ask", "-m", "gpt-5.5", "hi"]);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     sandbox.wait("on=responses&in_flight=1");
-    signal(&child, Signal::INT);
+    crate::support::signal(&child, rustix::process::Signal::INT);
     assert_eq!(ended(&mut child).code(), Some(130));
     eventually("the vendor is left alone", || {
         let in_flight = &sandbox.stats()["endpoints"]["responses"]["in_flight"];

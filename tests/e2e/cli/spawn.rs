@@ -74,6 +74,7 @@ fn a_daemon_that_cannot_start_says_why_through_the_verb() {
     assert!(said.contains("valetkey serve"), "{said}");
 }
 
+#[cfg(unix)]
 #[test]
 fn a_started_daemon_is_not_ended_with_the_terminal_that_started_it() {
     let sandbox = Sandbox::start();
