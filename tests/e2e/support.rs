@@ -12,6 +12,7 @@ mod exchange;
 mod home;
 mod http;
 mod line;
+mod private;
 mod readiness;
 mod sandbox;
 mod socket;
@@ -25,8 +26,9 @@ pub(crate) use exchange::{Asked, Exchange, Piece, events};
 pub(crate) use home::Home;
 pub(crate) use http::{Response, encode, get, parameter, post, send};
 pub(crate) use line::Line;
+pub(crate) use private::is_private;
 pub(crate) use sandbox::Sandbox;
-pub(crate) use socket::Socket;
+pub(crate) use socket::{Socket, connect};
 
 /// Longer than anything here takes on a busy machine; what takes longer hangs.
 pub(crate) const LONG: Duration = Duration::from_secs(30);
