@@ -15,6 +15,8 @@ mod service;
 #[cfg(unix)]
 mod setup;
 mod spawn;
+#[cfg(unix)]
+mod terminal;
 mod watch;
 
 use std::io::Read as _;

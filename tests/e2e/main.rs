@@ -25,3 +25,5 @@ mod storage;
 mod support;
 mod surface;
 mod usage;
+#[cfg(windows)]
+mod windows;

@@ -4,11 +4,13 @@
 mod unix;
 
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::support::{Daemon, Home, Sandbox, eventually, stderr};
+use crate::support::{
+    Daemon, ENDS_DAEMONS, Home, Sandbox, ask_to_end, can_ask_to_end, eventually, stderr,
+};
 
 /// What has been written into the daemon's log files.
 fn log_files(home: &Home) -> String {
@@ -48,6 +50,7 @@ fn a_login_outlives_a_restart_and_a_kill_and_the_issuer_does_not_hear_of_it() {
     daemon.restart();
     assert_eq!(daemon.token()["access_token"], lent["access_token"]);
     daemon.kill();
+    #[cfg(unix)]
     assert!(daemon.socket().exists(), "a stale socket stays behind");
     daemon.start_again();
     assert_eq!(daemon.token()["access_token"], lent["access_token"]);
@@ -71,7 +74,7 @@ fn a_second_daemon_on_the_same_data_says_who_has_it_and_disturbs_nothing() {
 }
 
 #[test]
-fn a_socket_that_somebody_serves_and_a_file_that_is_no_socket_are_left_alone() {
+fn a_socket_that_somebody_serves_is_left_alone() {
     let sandbox = Sandbox::start();
     let daemon = Daemon::of(&sandbox);
     let other = Home::new(&sandbox);
@@ -80,12 +83,27 @@ fn a_socket_that_somebody_serves_and_a_file_that_is_no_socket_are_left_alone() {
     assert_eq!(second.status.code(), Some(75), "{}", stderr(&second));
     assert!(stderr(&second).contains("answers there"), "{}", stderr(&second));
     assert_eq!(daemon.ok("info", json!({}))["pid"], daemon.pid(), "it still serves");
+}
 
-    fs::write(other.socket(), "a person's file").unwrap();
-    let second = other.run(&["serve"]);
-    assert_eq!(second.status.code(), Some(1));
-    assert!(stderr(&second).contains("no socket"), "{}", stderr(&second));
-    assert_eq!(fs::read_to_string(other.socket()).unwrap(), "a person's file");
+#[test]
+fn asked_to_end_it_does_so_at_once_even_while_clients_are_connected() {
+    if !can_ask_to_end("asked_to_end_it_does_so_at_once_even_while_clients_are_connected") {
+        return;
+    }
+    let sandbox = Sandbox::start();
+    let mut daemon = Daemon::of(&sandbox);
+    for way in ENDS_DAEMONS {
+        let (mut busy, _idle) = (daemon.connect(), daemon.connect());
+        busy.call("subscribe", &json!({})).unwrap();
+        let begun = Instant::now();
+        ask_to_end(daemon.child(), *way);
+        #[cfg(unix)]
+        assert_eq!(daemon.wait_for("STOPPING=1"), "STOPPING=1");
+        assert_eq!(daemon.wait_for_end().code(), Some(0), "{way:?}: {}", daemon.log());
+        assert!(begun.elapsed().as_secs() < 20, "{way:?} took {:?}", begun.elapsed());
+        assert_eq!(busy.recv(), None);
+        daemon.start_again();
+    }
 }
 
 #[test]

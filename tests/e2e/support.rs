@@ -8,6 +8,7 @@
 
 mod browser;
 mod daemon;
+mod ending;
 mod exchange;
 mod home;
 mod http;
@@ -22,6 +23,7 @@ use std::time::{Duration, Instant};
 
 pub(crate) use browser::{Started, complete, start_login};
 pub(crate) use daemon::Daemon;
+pub(crate) use ending::{ENDS_DAEMONS, ENDS_VERBS, ask_to_end, can_ask_to_end};
 pub(crate) use exchange::{Asked, Exchange, Piece, events};
 pub(crate) use home::Home;
 pub(crate) use http::{Response, encode, get, parameter, post, send};

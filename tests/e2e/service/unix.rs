@@ -1,30 +1,23 @@
-//! What a manager does with signals, descriptors and environment, on systems that have such.
+//! What a service manager does with signals, descriptors, limits and the environment, on systems that have such.
 
+use std::fs;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use std::process::{Command, Stdio};
-use std::time::Instant;
 
 use rustix::process::Signal;
 use serde_json::json;
 
-use crate::support::{Daemon, Home, Sandbox, eventually};
+use crate::support::{Daemon, Home, Sandbox, eventually, stderr};
 
 #[test]
-fn both_polite_signals_end_it_at_once_even_while_clients_are_connected() {
-    let sandbox = Sandbox::start();
-    let mut daemon = Daemon::of(&sandbox);
-    for which in [Signal::TERM, Signal::INT] {
-        let (mut busy, _idle) = (daemon.connect(), daemon.connect());
-        busy.call("subscribe", &json!({})).unwrap();
-        let begun = Instant::now();
-        daemon.signal(which);
-        assert_eq!(daemon.wait_for("STOPPING=1"), "STOPPING=1");
-        assert_eq!(daemon.wait_for_end().code(), Some(0), "{which:?}: {}", daemon.log());
-        assert!(begun.elapsed().as_secs() < 20, "{which:?} took {:?}", begun.elapsed());
-        assert_eq!(busy.recv(), None);
-        daemon.start_again();
-    }
+fn a_file_that_is_no_socket_is_left_alone() {
+    let home = Home::with_config("");
+    fs::write(home.socket(), "a person's file").unwrap();
+    let refused = home.run(&["serve"]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(stderr(&refused).contains("no socket"), "{}", stderr(&refused));
+    assert_eq!(fs::read_to_string(home.socket()).unwrap(), "a person's file");
 }
 
 #[test]
@@ -108,7 +101,7 @@ fn a_daemon_started_with_few_files_allowed_takes_as_many_as_it_may_have() {
     command.env_clear();
     command.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
     daemon.start_by(&mut command);
-    let limits = std::fs::read_to_string(format!("/proc/{}/limits", daemon.pid())).unwrap();
+    let limits = fs::read_to_string(format!("/proc/{}/limits", daemon.pid())).unwrap();
     let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
     let numbers: Vec<u64> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
     assert_eq!(numbers[0], numbers[1].min(65_536), "{line}");
