@@ -30,7 +30,7 @@ pub(crate) use http::{Response, encode, get, parameter, post, send};
 pub(crate) use line::Line;
 pub(crate) use private::is_private;
 pub(crate) use sandbox::Sandbox;
-pub(crate) use socket::{Socket, connect};
+pub(crate) use socket::{Socket, connect, listen};
 
 /// Longer than anything here takes on a busy machine; what takes longer hangs.
 pub(crate) const LONG: Duration = Duration::from_secs(30);

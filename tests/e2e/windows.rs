@@ -21,7 +21,7 @@ fn the_pipe_is_its_owners_alone() {
     let pipe = OpenOptions::new().access_mode(READ_LIST).open(daemon.socket()).unwrap();
     let what = SecurityInformation::Owner | SecurityInformation::Dacl;
     let found = GetSecurityInfo(&pipe, SeObjectType::SE_KERNEL_OBJECT, what).unwrap();
-    let found = found.as_sddl(what).unwrap().to_string_lossy().into_owned();
+    let found = found.as_sddl().unwrap().to_string_lossy().into_owned();
     // One entry, to which nothing above it adds, with all rights.
     let own = own_sid().unwrap();
     assert_eq!(found, format!("O:{own}D:P(A;;FA;;;{own})"));

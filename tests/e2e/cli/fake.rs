@@ -8,11 +8,11 @@ use std::ops::Deref;
 use std::process::{Child, ChildStderr, ChildStdout, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 
-use interprocess::local_socket::prelude::*;
-use interprocess::local_socket::{GenericFilePath, ListenerOptions, Stream};
+use interprocess::local_socket::Stream;
+use interprocess::local_socket::traits::ListenerExt as _;
 use serde_json::{Value, json};
 
-use crate::support::{Home, LONG};
+use crate::support::{Home, LONG, listen};
 
 /// What the other end of one connection can be told.
 pub(super) struct Talk<'a> {
@@ -72,8 +72,7 @@ impl Fake {
     /// Serves every connection with `script`, which is shown each call.
     pub(super) fn start(script: impl Fn(&Value, &mut Talk) + Clone + Send + 'static) -> Self {
         let home = Home::with_config("");
-        let name = home.socket().to_fs_name::<GenericFilePath>().unwrap();
-        let listener = ListenerOptions::new().name(name).create_sync().unwrap();
+        let listener = listen(&home.socket());
         let (tell, heard) = channel();
         // Ends with the test's process: nothing of it outlives its socket.
         std::thread::spawn(move || {
