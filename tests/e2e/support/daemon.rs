@@ -106,7 +106,7 @@ impl Daemon {
 
     /// Tells it to stop: SIGTERM, or the call that its service manager's verb makes where there are no signals.
     #[track_caller]
-    fn tell_to_stop(&self) {
+    pub(crate) fn tell_to_stop(&self) {
         #[cfg(unix)]
         self.signal(rustix::process::Signal::TERM);
         #[cfg(not(unix))]
