@@ -149,6 +149,7 @@ mod tests {
         ["sh", "-c", script].map(str::to_owned).to_vec()
     }
 
+    #[cfg(target_os = "linux")]
     fn alive(pid: &str) -> bool {
         // A zombie is gone for everybody but whoever has to wait for it.
         std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z"))

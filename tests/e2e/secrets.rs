@@ -5,8 +5,6 @@
 //! anything that looks like one.
 
 use std::collections::BTreeSet;
-use std::os::unix::fs::{MetadataExt as _, chown};
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -237,6 +235,9 @@ fn no_core_is_dumped() {
 #[test]
 #[cfg(target_os = "linux")]
 fn no_other_process_of_the_same_user_may_look_into_it() {
+    use std::os::unix::fs::{MetadataExt as _, chown};
+    use std::os::unix::process::CommandExt as _;
+
     /// A user that nobody is.
     const SOMEBODY: u32 = 12_345;
     let sandbox = Sandbox::start();

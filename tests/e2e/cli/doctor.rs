@@ -3,6 +3,9 @@
 mod daemon;
 mod home;
 mod machine;
+// With the stand-in for systemd.
+#[cfg(target_os = "linux")]
+mod service;
 mod vendors;
 
 use std::process::Output;
