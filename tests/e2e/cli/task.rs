@@ -1,6 +1,7 @@
 //! The service on Windows: the task's file as the scheduler would read it, and what the scheduler is told.
 
 use std::collections::BTreeMap;
+#[cfg(not(windows))]
 use std::path::Path;
 
 #[cfg(not(windows))]
