@@ -93,6 +93,9 @@ pub enum ManagerError {
         /// The first line that it said to that, or its exit status.
         said: String,
     },
+    /// It did as it was told, and nobody answers as a daemon does.
+    #[error("its daemon does not answer within {} s", .0.as_secs())]
+    Unanswered(Duration),
 }
 
 /// The installed service; nothing where there is none.

@@ -1,7 +1,6 @@
 //! The command line, as a person and as a script use it.
 
 mod ask;
-#[cfg(unix)]
 mod doctor;
 mod door;
 mod fake;
@@ -15,6 +14,7 @@ mod service;
 #[cfg(unix)]
 mod setup;
 mod spawn;
+mod task;
 #[cfg(unix)]
 mod terminal;
 mod watch;

@@ -123,7 +123,16 @@ fn serves(pipe: &str) -> bool {
 pub fn register(file: &Path) -> Result<(), ManagerError> {
     let Some(name) = name() else { return Ok(()) };
     let file = file.to_string_lossy();
-    ask(&mut schtasks(&["/Create", "/TN", &name, "/XML", &file, "/F"]), ASK_TIME_MAX).map(drop)
+    let mut create = schtasks(&["/Create", "/TN", &name, "/XML", &file, "/F"]);
+    ask(&mut create, ASK_TIME_MAX)?;
+    match registered() {
+        Some(_) => Ok(()),
+        // Where it is a program of that name only.
+        None => Err(ManagerError::Refused {
+            asked: words(&create),
+            said: "the scheduler knows of no such task afterwards".to_owned(),
+        }),
+    }
 }
 
 /// Makes the task of `file` run from now on and with each session. With `changed` the file is read again.
@@ -147,12 +156,11 @@ pub fn start() -> Result<(), ManagerError> {
     if serves(&pipe) {
         return Ok(());
     }
-    let mut run = schtasks(&["/Run", "/TN", &name]);
-    ask(&mut run, ASK_TIME_MAX)?;
+    ask(&mut schtasks(&["/Run", "/TN", &name]), ASK_TIME_MAX)?;
     let end = Instant::now() + START_TIME_MAX;
     while !serves(&pipe) {
         if Instant::now() > end {
-            return Err(ManagerError::Slow { asked: words(&run), within: START_TIME_MAX });
+            return Err(ManagerError::Unanswered(START_TIME_MAX));
         }
         std::thread::sleep(LOOK_EVERY);
     }
