@@ -14,7 +14,6 @@ mod cli;
 #[cfg(unix)]
 mod crash;
 mod door;
-#[cfg(unix)]
 mod hooks;
 #[cfg(unix)]
 mod login;

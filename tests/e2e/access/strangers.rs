@@ -20,8 +20,7 @@ fn strangers_daemon(sandbox: &Sandbox) -> Daemon {
     let program = daemon.path().join("valetkey");
     // By a process of its own: a file that any process has open for writing cannot be run, and what this
     // one has open is inherited by whatever a test beside this one starts just now.
-    let copied =
-        Command::new("cp").arg(env!("CARGO_BIN_EXE_valetkey")).arg(&program).status();
+    let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_valetkey")).arg(&program).status();
     assert!(copied.unwrap().success());
     for path in all_below(daemon.path()) {
         chown(path, Some(STRANGER), Some(STRANGER)).unwrap();

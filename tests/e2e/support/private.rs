@@ -46,7 +46,5 @@ pub(crate) fn is_private(path: &Path) -> bool {
     // No list at all lets everybody in.
     let Some(list) = found.dacl() else { return false };
     let named = |at| list.get_ace(at).and_then(|entry| entry.sid().map(ToString::to_string));
-    is_ours
-        && (0..list.len())
-            .all(|at| named(at).is_some_and(|sid| sid == own || sid == SYSTEM))
+    is_ours && (0..list.len()).all(|at| named(at).is_some_and(|sid| sid == own || sid == SYSTEM))
 }
