@@ -12,7 +12,6 @@ mod architecture;
 mod cli;
 mod crash;
 mod door;
-#[cfg(unix)]
 mod hooks;
 mod login;
 mod models;

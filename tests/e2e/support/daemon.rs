@@ -110,7 +110,11 @@ impl Daemon {
         #[cfg(unix)]
         self.signal(rustix::process::Signal::TERM);
         #[cfg(not(unix))]
-        self.ok("shutdown", json!({}));
+        super::eventually("there is a place for the word to stop", || {
+            let mut line = self.connect();
+            line.request("shutdown", &json!({}));
+            line.recv().filter(|answer| answer["result"] == json!({}))
+        });
     }
 
     /// `kill -9`.
