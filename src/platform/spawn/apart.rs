@@ -8,7 +8,7 @@ use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use winsafe::co::{CREATE, WAIT};
+use winsafe::co::{CREATE, STARTF, WAIT};
 
 use super::StartError;
 
@@ -32,6 +32,9 @@ pub(super) fn until_ready(
     let end = Instant::now() + within;
     let line = line(command)?;
     let program = command.get_program().to_str();
+    // None, rather than this process's own: Wine hands those on by themselves.
+    let mut handles = winsafe::STARTUPINFO::default();
+    handles.dwFlags = STARTF::USESTDHANDLES;
     let daemon = winsafe::CreateProcess(
         program,
         Some(&line),
@@ -41,7 +44,7 @@ pub(super) fn until_ready(
         CREATE::NO_WINDOW,
         &[],
         None,
-        &mut winsafe::STARTUPINFO::default(),
+        &mut handles,
     );
     let daemon = &daemon.map_err(failed)?.hProcess;
     loop {
