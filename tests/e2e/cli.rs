@@ -5,13 +5,11 @@ mod doctor;
 mod door;
 mod fake;
 mod help;
-#[cfg(unix)]
 mod import;
 mod login;
 mod relayed;
 #[cfg(unix)]
 mod service;
-#[cfg(unix)]
 mod setup;
 mod spawn;
 mod task;
