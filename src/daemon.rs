@@ -50,6 +50,8 @@ pub struct ServeOptions {
     pub config_path: PathBuf,
     /// What stood in it.
     pub config: Config,
+    /// Whether nobody reads what it says on standard error.
+    pub detached: bool,
 }
 
 /// Why the daemon did not start, or did not end well.
@@ -115,7 +117,7 @@ pub fn serve(options: ServeOptions) -> Result<(), ServeError> {
         .map_err(begin("the runtime"))?;
     // Before the log: a daemon that is not to run must not write into the other one's files.
     let store = Store::open(&options.paths.data_dir, &options.paths.state_dir)?;
-    let logs = telemetry::start(&options.config.log, &options.paths.log_dir())
+    let logs = telemetry::start(&options.config.log, &options.paths.log_dir(), options.detached)
         .map_err(begin("logging"))?;
     for dir in store.tightened() {
         tracing::warn!(dir = %dir.display(), "the folder was open to others; it is its owner's alone now");
@@ -135,7 +137,7 @@ async fn run(
     store: Store,
     logs: &telemetry::Guard,
 ) -> Result<(), ServeError> {
-    let ServeOptions { paths, config_path, config } = options;
+    let ServeOptions { paths, config_path, config, .. } = options;
     let clock = Clock::System;
     let begin = |what| move |source| ServeError::Begin { what, source };
     let mut signals = Signals::new().map_err(begin("listening for signals"))?;

@@ -9,6 +9,7 @@ pub mod manager;
 pub mod paths;
 pub mod process;
 pub mod service;
+pub mod shell;
 pub mod signals;
 pub mod spawn;
 pub mod tcp_owner;

@@ -44,12 +44,12 @@ impl std::fmt::Debug for Guard {
     }
 }
 
-/// Starts logging for this process.
+/// Starts logging for this process, which is `detached` where nobody reads its standard error.
 ///
 /// # Errors
 /// When the level is no filter, or logging was started before.
-pub fn start(log: &Log, log_dir: &Path) -> io::Result<Guard> {
-    let files = match Destination::of_this_process() {
+pub fn start(log: &Log, log_dir: &Path, detached: bool) -> io::Result<Guard> {
+    let files = match Destination::of_this_process(detached) {
         Destination::Stderr => None,
         Destination::Files => Some(daily_files(log_dir, log.keep_days)),
     };
@@ -118,8 +118,9 @@ enum Destination {
 }
 
 impl Destination {
-    fn of_this_process() -> Self {
-        Self::choose(|name| std::env::var(name).ok(), io::stderr().is_terminal())
+    fn of_this_process(detached: bool) -> Self {
+        // A console that is never shown is a terminal, too.
+        Self::choose(|name| std::env::var(name).ok(), !detached && io::stderr().is_terminal())
     }
 
     fn choose(variable: impl Fn(&str) -> Option<String>, terminal: bool) -> Self {

@@ -138,10 +138,10 @@ impl Context {
         }
         command.args(["serve", "--detach"]);
         let socket = paths.socket.clone();
-        match spawn::until_ready(&mut command, START_TIME_MAX, move || {
+        match spawn::outliving(&mut command, START_TIME_MAX, move || {
             Client::connect(&socket).is_ok()
         }) {
-            Ok(_daemon) => connect_soon(&paths.socket),
+            Ok(()) => connect_soon(&paths.socket),
             Err(StartError::Exited { status: Some(EXIT_ALREADY_RUNNING), .. }) => {
                 connect_soon(&paths.socket)
             }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::platform::manager::{self, Kind, ManagerError, launchd, systemd};
+use crate::platform::manager::{self, Kind, ManagerError, launchd, systemd, tasks};
 
 use super::Done;
 use super::args::{Service, ServiceAction, ServicePlatform};
@@ -29,7 +29,7 @@ pub(super) fn run(context: &Context, verb: &Service) -> Done {
         ServiceAction::Install(verb) => install::run(context, verb),
         ServiceAction::Uninstall(verb) => uninstall::run(context, verb),
         ServiceAction::Start => start(context),
-        ServiceAction::Stop => stop(),
+        ServiceAction::Stop => stop(context),
         ServiceAction::Restart => restart(context),
         ServiceAction::Status(verb) => status::run(context, verb.json),
         ServiceAction::Logs(verb) => logs::run(context, verb),
@@ -42,6 +42,7 @@ fn start(context: &Context) -> Done {
     let started = waiting("starting the service", || match kind {
         Kind::Systemd => systemd::start(),
         Kind::Launchd => launchd::start(),
+        Kind::TaskScheduler => tasks::start(),
     });
     started.map_err(|error| not_started(kind, &error))?;
     Ok(say("the service runs")?)
@@ -49,24 +50,31 @@ fn start(context: &Context) -> Done {
 
 fn restart(context: &Context) -> Done {
     let kind = installed()?;
-    own::give_way(&context.paths()?, kind)?;
+    let paths = context.paths()?;
+    match kind {
+        // The task's daemon is asked like any other.
+        Kind::TaskScheduler => drop(own::end(&paths)?),
+        _ => own::give_way(&paths, kind)?,
+    }
     let started = waiting("starting the service anew", || match kind {
         Kind::Systemd => systemd::restart(),
         Kind::Launchd => launchd::restart(),
+        Kind::TaskScheduler => tasks::start(),
     });
     started.map_err(|error| not_started(kind, &error))?;
     Ok(say("the service runs anew")?)
 }
 
-fn stop() -> Done {
+fn stop(context: &Context) -> Done {
     let kind = installed()?;
-    waiting("stopping the service", || match kind {
-        Kind::Systemd => systemd::stop(),
-        Kind::Launchd => launchd::stop(),
-    })?;
+    match kind {
+        Kind::Systemd => waiting("stopping the service", systemd::stop)?,
+        Kind::Launchd => waiting("stopping the service", launchd::stop)?,
+        Kind::TaskScheduler => drop(own::end(&context.paths()?)?),
+    }
     match kind {
         Kind::Systemd => say("the service is stopped, and its socket closed")?,
-        Kind::Launchd => say("the service is stopped")?,
+        Kind::Launchd | Kind::TaskScheduler => say("the service is stopped")?,
     }
     Ok(hint(
         "it starts again with your next session, and with any client command that is not given --no-spawn; \
@@ -83,9 +91,10 @@ fn installed() -> Result<Kind, Failure> {
     }
     if !manager::answers() {
         return Err(Failure::new(Exit::Failed, "no service manager of this user answers here")
-            .hint(
-                "a session of your own has one (su and sudo make none); without: `valetkey serve`",
-            ));
+            .hint(match kind {
+                Kind::TaskScheduler => "schtasks.exe has to be there; without: `valetkey serve`",
+                _ => "a session of your own has one (su and sudo make none); without: `valetkey serve`",
+            }));
     }
     Ok(kind)
 }
@@ -101,6 +110,7 @@ fn platform(named: Option<ServicePlatform>) -> Result<(Kind, bool), Failure> {
     let kind = match named {
         Some(ServicePlatform::Linux) => Kind::Systemd,
         Some(ServicePlatform::Macos) => Kind::Launchd,
+        Some(ServicePlatform::Windows) => Kind::TaskScheduler,
         None => native.ok_or_else(no_service_here)?,
     };
     Ok((kind, native == Some(kind)))

@@ -1,13 +1,14 @@
 //! The person's service manager, asked from outside: is our service installed, does it run, will it stay.
 //!
-//! Its programs (`systemctl`, `launchctl`) are the interface that both systems promise to keep, and they
-//! work where no bus can be reached from here. A program that hangs must not hang us with it, so every
-//! question has its end. Both managers are compiled everywhere; only which one is ours depends on the
-//! system, so that each can be tested as text on the other.
+//! Its programs (`systemctl`, `launchctl`, `schtasks`) are the interface that the systems promise to keep, and
+//! they work where no bus can be reached from here. A program that hangs must not hang us with it, so every
+//! question has its end. All managers are compiled everywhere; only which one is ours depends on the
+//! system, so that each can be tested as text on the others.
 
 mod bounded;
 pub mod launchd;
 pub mod systemd;
+pub mod tasks;
 
 use std::io;
 use std::path::PathBuf;
@@ -31,6 +32,8 @@ pub enum Kind {
     Systemd,
     /// launchd's agents.
     Launchd,
+    /// The Task Scheduler of Windows.
+    TaskScheduler,
 }
 
 /// The manager of this system; nothing where we know of none.
@@ -40,6 +43,8 @@ pub fn native() -> Option<Kind> {
         Some(Kind::Systemd)
     } else if cfg!(target_os = "macos") {
         Some(Kind::Launchd)
+    } else if cfg!(windows) {
+        Some(Kind::TaskScheduler)
     } else {
         None
     }
@@ -48,7 +53,7 @@ pub fn native() -> Option<Kind> {
 /// How the installed service stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServiceState {
-    /// The unit file or launch agent.
+    /// The unit file, launch agent or task.
     pub file: PathBuf,
     /// Whether it starts with the person's session.
     pub enabled: bool,
@@ -88,6 +93,9 @@ pub enum ManagerError {
         /// The first line that it said to that, or its exit status.
         said: String,
     },
+    /// It did as it was told, and nobody answers as a daemon does.
+    #[error("its daemon does not answer within {} s", .0.as_secs())]
+    Unanswered(Duration),
 }
 
 /// The installed service; nothing where there is none.
@@ -96,6 +104,7 @@ pub fn service() -> Option<ServiceState> {
     match native()? {
         Kind::Systemd => systemd::service(),
         Kind::Launchd => launchd::service(),
+        Kind::TaskScheduler => tasks::service(),
     }
 }
 
@@ -105,6 +114,7 @@ pub fn answers() -> bool {
     match native() {
         Some(Kind::Systemd) => systemd::answers(),
         Some(Kind::Launchd) => launchd::answers(),
+        Some(Kind::TaskScheduler) => tasks::answers(),
         None => false,
     }
 }

@@ -170,11 +170,16 @@ fn default_socket(state_dir: &Path, runtime_dir: Option<&Path>) -> Result<String
     Ok(dir.join("valetkey.sock").to_string_lossy().into_owned())
 }
 
-/// Pipes share one namespace for the whole machine, so the name must tell users apart, and a name of a person
-/// may be another's tomorrow. Who may open the pipe is the business of its security descriptor.
 #[cfg(windows)]
 fn default_socket(_state_dir: &Path, _runtime_dir: Option<&Path>) -> Result<String, PathsError> {
-    Ok(format!(r"\\.\pipe\valetkey-{}", super::access_list::own_sid()?))
+    Ok(pipe_of(super::access_list::own_sid()?))
+}
+
+/// The usual pipe of the user with this security identifier. Pipes share one namespace for the whole machine, so
+/// the name must tell users apart, and a name of a person may be another's tomorrow. Who may open the pipe is the
+/// business of its security descriptor.
+pub(super) fn pipe_of(sid: &str) -> String {
+    format!(r"\\.\pipe\valetkey-{sid}")
 }
 
 #[cfg(all(test, unix))]

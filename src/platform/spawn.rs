@@ -4,6 +4,8 @@
 //! told by the daemon itself, with systemd's datagram (`READY=1`) to a socket that the starter owns,
 //! so nobody sleeps and looks again; a daemon that ends early is noticed at once, with its own words.
 
+#[cfg(windows)]
+mod apart;
 mod readiness;
 mod service;
 
@@ -40,6 +42,25 @@ pub enum StartError {
     /// It is neither ready nor gone.
     #[error("the daemon was not ready within {} s", .0.as_secs())]
     Slow(Duration),
+}
+
+/// Starts a daemon that outlives this process and whoever waits for what this process writes, and waits until it
+/// is ready. Otherwise as [`until_ready`].
+///
+/// # Errors
+/// As [`StartError`] tells.
+pub fn outliving(
+    command: &mut Command,
+    within: Duration,
+    is_up: impl Fn() -> bool + Clone + Send + 'static,
+) -> Result<(), StartError> {
+    #[cfg(windows)]
+    match apart::until_ready(command, within, &is_up) {
+        // It has nobody to tell why, so it is asked once more, by one that hears it.
+        Err(StartError::Exited { status, .. }) if status != Some(EXIT_ALREADY_RUNNING) => {}
+        other => return other,
+    }
+    until_ready(command, within, is_up).map(drop)
 }
 
 enum News {
@@ -115,9 +136,7 @@ pub fn leave_terminal() {
 fn detach(command: &mut Command) {
     use std::os::windows::process::CommandExt as _;
 
-    /// `CREATE_NO_WINDOW` and `CREATE_NEW_PROCESS_GROUP`.
-    const HIDDEN_AND_APART: u32 = 0x0800_0200;
-    command.creation_flags(HIDDEN_AND_APART);
+    command.creation_flags(winsafe::co::CREATE::NO_WINDOW.raw());
 }
 
 /// Nothing yet: the daemon leaves the terminal by itself ([`leave_terminal`]).

@@ -25,6 +25,20 @@ pub enum Kind {
     Other,
 }
 
+/// Who may open something, where access lists say it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Its owner alone, who is this user.
+    Own,
+    /// Others, too.
+    Shared,
+    /// It is another user's.
+    Foreign,
+}
+
+/// Whether a socket stands in the file system, where it can be looked at.
+pub const SOCKETS_ARE_FILES: bool = cfg!(unix);
+
 /// What the file system says of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
@@ -34,6 +48,8 @@ pub struct Entry {
     pub owner: Option<u32>,
     /// The permission bits, the sticky bit (0o1000) included; nothing where there are none.
     pub mode: Option<u32>,
+    /// Who may open it; nothing where modes say it, or it is not told.
+    pub access: Option<Access>,
     /// How many names it has.
     pub names: u64,
 }
@@ -69,7 +85,7 @@ pub struct Holder {
 pub fn entry(path: &Path, follow_links: bool) -> io::Result<Option<Entry>> {
     let meta = if follow_links { std::fs::metadata(path) } else { std::fs::symlink_metadata(path) };
     match meta {
-        Ok(meta) => Ok(Some(system::entry_of(&meta))),
+        Ok(meta) => Ok(Some(system::entry_of(path, &meta))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
@@ -98,7 +114,7 @@ mod system {
 
     use rustix::fs::{Access, StatVfsMountFlags};
 
-    pub(super) fn entry_of(meta: &Metadata) -> Entry {
+    pub(super) fn entry_of(_path: &Path, meta: &Metadata) -> Entry {
         let kind = match meta.file_type() {
             kind if kind.is_file() => Kind::File,
             kind if kind.is_dir() => Kind::Folder,
@@ -110,6 +126,7 @@ mod system {
             kind,
             owner: Some(meta.uid()),
             mode: Some(meta.mode() & 0o1777),
+            access: None,
             names: meta.nlink(),
         }
     }
@@ -138,17 +155,28 @@ mod system {
 
 #[cfg(windows)]
 mod system {
-    use super::{Entry, Kind, Path, Space, io};
+    use super::{Access, Entry, Kind, Path, Space, io};
     use std::fs::Metadata;
 
-    pub(super) fn entry_of(meta: &Metadata) -> Entry {
+    use crate::platform::access_list;
+
+    pub(super) fn entry_of(path: &Path, meta: &Metadata) -> Entry {
         let kind = match meta.file_type() {
             kind if kind.is_symlink() => Kind::Link,
             kind if kind.is_dir() => Kind::Folder,
             kind if kind.is_file() => Kind::File,
             _ => Kind::Other,
         };
-        Entry { kind, owner: None, mode: None, names: 1 }
+        Entry { kind, owner: None, mode: None, access: access(path), names: 1 }
+    }
+
+    fn access(path: &Path) -> Option<Access> {
+        match access_list::holders_at(path) {
+            Ok((owner, _)) if !access_list::is_ours(&owner).ok()? => Some(Access::Foreign),
+            Ok((_, others)) if others.is_empty() => Some(Access::Own),
+            Ok(_) => Some(Access::Shared),
+            Err(_) => None,
+        }
     }
 
     /// What is left where the folder `path` is. It has to exist. Which disk it is, is told by its letter or

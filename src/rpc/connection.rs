@@ -227,6 +227,7 @@ impl<S: Session> Connection<S> {
 
     async fn write(&mut self) -> io::Result<()> {
         self.stream.write_all(&self.out).await?;
+        self.stream.flush().await?;
         self.out.clear();
         self.out.shrink_to(KEPT_BYTES);
         self.calls.flushed();

@@ -8,9 +8,13 @@ mod help;
 mod import;
 mod login;
 mod relayed;
+#[cfg(unix)]
 mod service;
 mod setup;
 mod spawn;
+mod task;
+#[cfg(unix)]
+mod terminal;
 mod watch;
 
 use std::io::Read as _;
@@ -59,7 +63,8 @@ fn the_exit_code_tells_a_script_what_happened() {
     exits(&daemon, 2, &["status", "--vendor", "elsewhere"]);
     sandbox.settings(json!({"device_enabled": false}));
     assert!(stderr(&exits(&daemon, 1, &["login", "--device", "--yes"])).contains("hint: "));
-    let nowhere = ["--no-spawn", "--socket", "/nonexistent/vk.sock", "token"];
+    let nowhere = Home::new(&sandbox).socket();
+    let nowhere = ["--no-spawn", "--socket", nowhere.to_str().unwrap(), "token"];
     is_sentence_and_hint(&exits(&daemon, 4, &nowhere));
     daemon.sign_in(&sandbox);
     for verb in ["status", "token", "models", "accounts", "paths", "logout"] {

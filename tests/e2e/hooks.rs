@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+#[cfg(unix)]
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -9,7 +10,7 @@ use serde_json::{Value, json};
 use crate::support::*;
 
 /// What a command may find in its environment, beside what a shell adds by itself.
-const KNOWN: [&str; 14] = [
+const KNOWN: &[&str] = &[
     "PATH",
     "HOME",
     "USER",
@@ -24,6 +25,17 @@ const KNOWN: [&str; 14] = [
     "XAUTHORITY",
     "PWD",
     "_",
+    // What Windows' programs and its shell cannot do without.
+    "ComSpec",
+    "PATHEXT",
+    "PROMPT",
+    "SystemRoot",
+    "SystemDrive",
+    "USERPROFILE",
+    "APPDATA",
+    "LOCALAPPDATA",
+    "TEMP",
+    "TMP",
 ];
 
 /// A home with commands that write their environment into files of this name.
@@ -36,12 +48,30 @@ fn telling(sandbox: &Sandbox, hooks: &[&str]) -> Home {
 fn hooks_section(home: &Home, hooks: &[&str]) -> String {
     let mut section = "[hooks]\n".to_owned();
     for hook in hooks {
-        // A file appears at once with all that belongs into it.
         let file = home.path().join(format!("told-{hook}"));
-        let script = format!("env > {0}.$$.new; mv {0}.$$.new {0}.$$", file.display());
-        section += &format!("{hook} = [\"sh\", \"-c\", \"{script}\"]\n");
+        let words = telling_into(home, &file.display().to_string()).join("', '");
+        section += &format!("{hook} = ['{words}']\n");
     }
     section
+}
+
+/// A command that writes its environment into a file of this name and a number of its own, which appears at
+/// once with all that belongs into it.
+#[cfg(unix)]
+fn telling_into(_: &Home, file: &str) -> Vec<String> {
+    let script = format!("env > {file}.$$.new; mv {file}.$$.new {file}.$$");
+    ["sh", "-c", &script].map(str::to_owned).to_vec()
+}
+
+/// A command that writes its environment into a file of this name and a number of its own, which appears at
+/// once with all that belongs into it.
+#[cfg(windows)]
+fn telling_into(home: &Home, file: &str) -> Vec<String> {
+    const SCRIPT: &str = "@echo off\r\nset > %1.new\r\nset n=0\r\n:next\r\nset /a n=n+1\r\n\
+        if exist %1.%n% goto next\r\nmove %1.new %1.%n%\r\n";
+    let script = home.path().join("tell.bat");
+    fs::write(&script, SCRIPT).unwrap();
+    ["cmd", "/d", "/c", script.to_str().unwrap(), file].map(str::to_owned).to_vec()
 }
 
 /// What this command was told, each time.
@@ -143,7 +173,10 @@ fn each_thing_that_happens_is_told_once_with_what_is_known_and_without_a_secret(
     for hook in hooks {
         for variables in told(&daemon, hook) {
             for (name, value) in &variables {
-                let known = KNOWN.contains(&name.as_str()) || name.starts_with("VALETKEY_");
+                let known = KNOWN.iter().any(|known| known.eq_ignore_ascii_case(name));
+                // Wine tells every program where its own files are.
+                let wines = cfg!(windows) && name.starts_with("WINE");
+                let known = known || wines || name.starts_with("VALETKEY_");
                 assert!(known, "{name}={value}");
                 assert!(!tokens.iter().any(|token| value.contains(token.as_str())), "{name}");
             }
@@ -153,6 +186,8 @@ fn each_thing_that_happens_is_told_once_with_what_is_known_and_without_a_secret(
     assert_eq!(told(&daemon, "on_login_required").len(), 1);
 }
 
+// What hangs is a script that Windows' shell cannot be made to run.
+#[cfg(unix)]
 #[test]
 fn a_command_that_hangs_delays_nothing_and_a_hundred_events_do_not_pile_up() {
     let sandbox = Sandbox::start();
@@ -187,8 +222,13 @@ fn a_command_that_hangs_delays_nothing_and_a_hundred_events_do_not_pile_up() {
 #[test]
 fn a_missing_program_is_one_warning_and_a_failing_one_says_so() {
     let sandbox = Sandbox::start();
-    let hooks = "[hooks]\non_refresh = [\"/nonexistent/hook\"]\non_limit = [\"sh\", \"-c\", \"echo oh dear; exit 7\"]";
-    let daemon = Home::new(&sandbox).and_config(hooks).serve();
+    let (failing, status) = if cfg!(windows) {
+        (r#""cmd", "/d", "/c", "echo oh dear&exit 7""#, "exit code: 7")
+    } else {
+        (r#""sh", "-c", "echo oh dear; exit 7""#, "exit status: 7")
+    };
+    let hooks = format!("[hooks]\non_refresh = [\"/nonexistent/hook\"]\non_limit = [{failing}]");
+    let daemon = Home::new(&sandbox).and_config(&hooks).serve();
     daemon.sign_in(&sandbox);
     for _ in 0..3 {
         renew(&daemon);
@@ -196,7 +236,7 @@ fn a_missing_program_is_one_warning_and_a_failing_one_says_so() {
     meet_limit(&sandbox, &daemon, 1_999_999_999);
     eventually("the failure is logged", || {
         let log = daemon.log();
-        (log.contains("exit status: 7") && log.contains("oh dear")).then_some(())
+        (log.contains(status) && log.contains("oh dear")).then_some(())
     });
     eventually("the missing one is logged", || {
         daemon.log().contains("/nonexistent/hook").then_some(())

@@ -7,35 +7,22 @@
 #![allow(clippy::unwrap_used, reason = "a test may end at the first surprise")]
 #![allow(clippy::print_stderr, reason = "a test says what it skips, and why it failed")]
 
-#[cfg(unix)]
 mod access;
 mod architecture;
-#[cfg(unix)]
 mod cli;
-#[cfg(unix)]
 mod crash;
-#[cfg(unix)]
 mod door;
-#[cfg(unix)]
 mod hooks;
-#[cfg(unix)]
 mod login;
-#[cfg(unix)]
 mod models;
-#[cfg(unix)]
 mod page;
-#[cfg(unix)]
 mod refresh;
-#[cfg(unix)]
 mod relay;
-#[cfg(unix)]
 mod secrets;
-#[cfg(unix)]
 mod service;
-#[cfg(unix)]
 mod storage;
 mod support;
-#[cfg(unix)]
 mod surface;
-#[cfg(unix)]
 mod usage;
+#[cfg(windows)]
+mod windows;

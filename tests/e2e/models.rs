@@ -1,11 +1,10 @@
 //! The list of models: it outlives the daemon, costs the vendor little, and ends with the login.
 
-use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use crate::support::{Daemon, Home, Sandbox};
+use crate::support::{Daemon, Home, Sandbox, is_private};
 
 fn file(home: &Home) -> PathBuf {
     home.data().join("models/sandbox.json")
@@ -71,8 +70,7 @@ fn the_file_is_private_holds_no_token_and_ends_with_the_login() {
     let daemon = Daemon::of(&sandbox);
     daemon.sign_in(&sandbox);
     daemon.ok("models", json!({}));
-    let mode = |path: PathBuf| std::fs::metadata(path).unwrap().mode() & 0o777;
-    assert_eq!((mode(daemon.data().join("models")), mode(file(&daemon))), (0o700, 0o600));
+    assert!(is_private(&daemon.data().join("models")) && is_private(&file(&daemon)));
     let text = std::fs::read_to_string(file(&daemon)).unwrap();
     assert!(!text.contains(daemon.token()["access_token"].as_str().unwrap()));
     assert!(text.contains("base_instructions"), "the entries are kept as they came");

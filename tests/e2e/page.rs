@@ -2,20 +2,16 @@
 //!
 //! What a person sees of it is looked at in a real browser (`tests/clients/browser.py`).
 
+// Only where a test may become somebody else by a number.
+#[cfg(unix)]
+mod strangers;
+
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::os::unix::process::CommandExt as _;
-use std::process::Command;
-use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::{
-    Daemon, Home, LONG, Response, Sandbox, eventually, is_root, skipped, stderr, stdout,
-};
-
-/// A user that owns nothing here.
-const STRANGER: u32 = 65_534;
+use crate::support::{Daemon, Home, LONG, Response, Sandbox, eventually, stderr, stdout};
 
 const JSON: (&str, &str) = ("content-type", "application/json");
 
@@ -371,69 +367,10 @@ fn browsers_beyond_count_are_told_so() {
     eventually("there is room again", || (page.get("/", &[]).status == 403).then_some(()));
 }
 
+// What opens a browser elsewhere asks the system which, and no environment.
+#[cfg(unix)]
 #[test]
-#[cfg(target_os = "linux")]
-fn another_user_of_the_machine_does_not_get_in_with_the_link() {
-    if !is_root() {
-        return skipped("only root can call as another user");
-    }
-    let sandbox = Sandbox::start();
-    let daemon = Daemon::of(&sandbox);
-    let page = Page::open(&daemon);
-    let request = format!("GET {} HTTP/1.1\\r\\nhost: {}\\r\\n\\r\\n", page.link, page.host());
-    let script = format!(
-        "exec 3<>/dev/tcp/127.0.0.1/{}; printf '{request}' >&3; timeout 20 cat <&3",
-        page.port
-    );
-    let output =
-        Command::new("bash").arg("-c").arg(script).uid(STRANGER).gid(STRANGER).output().unwrap();
-    let told = stdout(&output);
-    assert!(told.starts_with("HTTP/1.1 403 "), "{told}{}", stderr(&output));
-    assert!(!told.contains("set-cookie"), "{told}");
-    let trail = daemon.ok("audit.tail", json!({"limit": 1}));
-    let entry = &trail["entries"][0];
-    assert_eq!((&entry["method"], &entry["outcome"]), (&json!("page"), &json!("denied")));
-    assert_eq!(entry["client"]["uid"], STRANGER, "{entry}");
-    page.enter();
-}
-
-#[test]
-fn strangers_who_say_nothing_take_no_place_from_the_person() {
-    if !is_root() {
-        return skipped("only root can call as another user");
-    }
-    let sandbox = Sandbox::start();
-    let daemon = Daemon::of(&sandbox);
-    let page = Page::open(&daemon);
-    // More than the page serves at once, held open until their standard input ends.
-    let script = format!(
-        "for n in {{1..40}}; do exec {{fd}}<>/dev/tcp/127.0.0.1/{}; done; echo there; read -r _",
-        page.port
-    );
-    let mut strangers = Command::new("bash")
-        .args(["-c", &script])
-        .uid(STRANGER)
-        .gid(STRANGER)
-        .stdin(std::process::Stdio::piped())
-        .stdout(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut there = [0; 6];
-    strangers.stdout.take().unwrap().read_exact(&mut there).unwrap();
-    let begun = Instant::now();
-    // The last of them may be on its way out still, which takes no time.
-    let session = eventually("the person gets in", || {
-        (page.get("/", &[]).status == 403).then(|| page.enter())
-    });
-    // As long as each may take to say something.
-    assert!(begun.elapsed() < Duration::from_secs(4), "not only when the strangers have gone");
-    page.call(&session, "ping", json!({}));
-    drop(strangers.stdin.take());
-    strangers.wait().unwrap();
-}
-
-#[test]
-fn the_command_opens_a_browser_or_prints_the_address() {
+fn the_command_opens_a_browser() {
     let sandbox = Sandbox::start();
     let opened = tempfile::tempdir().unwrap();
     let (browser, seen) = (opened.path().join("browser"), opened.path().join("seen"));
@@ -455,11 +392,20 @@ fn the_command_opens_a_browser_or_prints_the_address() {
     Page::at(&url).enter();
     std::fs::remove_file(&seen).unwrap();
 
+    for asked in [&["open", "--no-browser"] as &[&str], &["open", "--json"]] {
+        assert!(daemon.run(asked).status.success());
+        assert!(!seen.exists(), "no other browser was started");
+    }
+}
+
+#[test]
+fn the_command_prints_the_address_where_it_is_asked_to() {
+    let sandbox = Sandbox::start();
+    let daemon = Daemon::of(&sandbox);
     let output = daemon.run(&["open", "--no-browser"]);
     Page::at(stdout(&output).trim()).enter();
     assert!(stderr(&output).contains("once, within 2 minutes"), "{}", stderr(&output));
     let told: Value = serde_json::from_str(&stdout(&daemon.run(&["open", "--json"]))).unwrap();
     Page::at(told["url"].as_str().unwrap()).enter();
     assert!(told["expires_at"].as_u64().unwrap() > 1_700_000_000_000);
-    assert!(!seen.exists(), "no other browser was started");
 }

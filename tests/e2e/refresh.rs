@@ -140,7 +140,8 @@ fn a_refresh_in_flight_is_finished_before_the_end_and_its_callers_are_answered()
     let ping = line.request("ping", &json!({}));
     assert_eq!(line.recv().unwrap()["id"], ping);
     sandbox.wait("on=refresh&in_flight=1");
-    daemon.signal(rustix::process::Signal::TERM);
+    daemon.tell_to_stop();
+    #[cfg(unix)]
     daemon.wait_for("STOPPING=1");
     sandbox.clear_faults();
     let lent = line.answer(id).unwrap();

@@ -1,15 +1,16 @@
 //! The process as a service manager sees it: beginning, ending, signals, the one instance, the logs.
 
+#[cfg(unix)]
+mod unix;
+
 use std::fs;
-use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixListener;
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
 use serde_json::json;
 
-use crate::support::{Daemon, Home, Sandbox, eventually, stderr};
+use crate::support::{
+    Daemon, ENDS_DAEMONS, Home, Sandbox, ask_to_end, can_ask_to_end, eventually, stderr,
+};
 
 /// What has been written into the daemon's log files.
 fn log_files(home: &Home) -> String {
@@ -28,7 +29,7 @@ fn told_to_stop_it_finishes_the_refresh_in_flight_answers_who_waits_and_loses_no
     let mut waiter = daemon.connect();
     let id = waiter.request("token", &json!({"rejected": before["generation"]}));
     sandbox.wait("on=refresh&in_flight=1");
-    daemon.signal(Signal::TERM);
+    daemon.tell_to_stop();
     let after = waiter.answer(id).expect("a token");
     assert_ne!(after["access_token"], before["access_token"]);
     assert_eq!(daemon.wait_for_end().code(), Some(0), "{}", daemon.log());
@@ -41,23 +42,6 @@ fn told_to_stop_it_finishes_the_refresh_in_flight_answers_who_waits_and_loses_no
 }
 
 #[test]
-fn both_polite_signals_end_it_at_once_even_while_clients_are_connected() {
-    let sandbox = Sandbox::start();
-    let mut daemon = Daemon::of(&sandbox);
-    for which in [Signal::TERM, Signal::INT] {
-        let (mut busy, _idle) = (daemon.connect(), daemon.connect());
-        busy.call("subscribe", &json!({})).unwrap();
-        let begun = Instant::now();
-        daemon.signal(which);
-        assert_eq!(daemon.wait_for("STOPPING=1"), "STOPPING=1");
-        assert_eq!(daemon.wait_for_end().code(), Some(0), "{which:?}: {}", daemon.log());
-        assert!(begun.elapsed().as_secs() < 20, "{which:?} took {:?}", begun.elapsed());
-        assert_eq!(busy.recv(), None);
-        daemon.start_again();
-    }
-}
-
-#[test]
 fn a_login_outlives_a_restart_and_a_kill_and_the_issuer_does_not_hear_of_it() {
     let sandbox = Sandbox::start();
     let mut daemon = Daemon::of(&sandbox);
@@ -66,33 +50,11 @@ fn a_login_outlives_a_restart_and_a_kill_and_the_issuer_does_not_hear_of_it() {
     daemon.restart();
     assert_eq!(daemon.token()["access_token"], lent["access_token"]);
     daemon.kill();
+    #[cfg(unix)]
     assert!(daemon.socket().exists(), "a stale socket stays behind");
     daemon.start_again();
     assert_eq!(daemon.token()["access_token"], lent["access_token"]);
     assert_eq!(sandbox.stat("refresh_requests"), 0);
-}
-
-#[test]
-fn a_hangup_reads_the_configuration_again_and_a_bad_file_changes_nothing() {
-    let sandbox = Sandbox::start();
-    let daemon = Daemon::of(&sandbox);
-    let good = Home::config_for(&sandbox);
-    daemon.write_config(&format!("{good}\n[refresh]\nlead = \"soon\"\n"));
-    daemon.signal(Signal::HUP);
-    let line = good.lines().count() + 3;
-    eventually("the log says what is wrong and where", || {
-        let log = daemon.log();
-        let place = format!("config.toml:{line}");
-        (log.contains(&place) && log.contains("the old one stays in force")).then_some(())
-    });
-    assert_eq!(daemon.ok("info", json!({}))["vendors"], json!(["openai", "sandbox"]));
-    let more = format!("{good}\n[vendors.second]\nkind = \"sandbox\"\n");
-    daemon.write_config(&more);
-    daemon.signal(Signal::HUP);
-    eventually("the new vendor is there", || {
-        let vendors = daemon.ok("info", json!({}))["vendors"].clone();
-        (vendors == json!(["openai", "sandbox", "second"])).then_some(())
-    });
 }
 
 #[test]
@@ -112,7 +74,7 @@ fn a_second_daemon_on_the_same_data_says_who_has_it_and_disturbs_nothing() {
 }
 
 #[test]
-fn a_socket_that_somebody_serves_and_a_file_that_is_no_socket_are_left_alone() {
+fn a_socket_that_somebody_serves_is_left_alone() {
     let sandbox = Sandbox::start();
     let daemon = Daemon::of(&sandbox);
     let other = Home::new(&sandbox);
@@ -121,12 +83,27 @@ fn a_socket_that_somebody_serves_and_a_file_that_is_no_socket_are_left_alone() {
     assert_eq!(second.status.code(), Some(75), "{}", stderr(&second));
     assert!(stderr(&second).contains("answers there"), "{}", stderr(&second));
     assert_eq!(daemon.ok("info", json!({}))["pid"], daemon.pid(), "it still serves");
+}
 
-    fs::write(other.socket(), "a person's file").unwrap();
-    let second = other.run(&["serve"]);
-    assert_eq!(second.status.code(), Some(1));
-    assert!(stderr(&second).contains("no socket"), "{}", stderr(&second));
-    assert_eq!(fs::read_to_string(other.socket()).unwrap(), "a person's file");
+#[test]
+fn asked_to_end_it_does_so_at_once_even_while_clients_are_connected() {
+    if !can_ask_to_end("asked_to_end_it_does_so_at_once_even_while_clients_are_connected") {
+        return;
+    }
+    let sandbox = Sandbox::start();
+    let mut daemon = Daemon::of(&sandbox);
+    for way in ENDS_DAEMONS {
+        let (mut busy, _idle) = (daemon.connect(), daemon.connect());
+        busy.call("subscribe", &json!({})).unwrap();
+        let begun = Instant::now();
+        ask_to_end(daemon.child(), *way);
+        #[cfg(unix)]
+        assert_eq!(daemon.wait_for("STOPPING=1"), "STOPPING=1");
+        assert_eq!(daemon.wait_for_end().code(), Some(0), "{way:?}: {}", daemon.log());
+        assert!(begun.elapsed().as_secs() < 20, "{way:?} took {:?}", begun.elapsed());
+        assert_eq!(busy.recv(), None);
+        daemon.start_again();
+    }
 }
 
 #[test]
@@ -151,51 +128,6 @@ fn a_wrong_configuration_stops_the_start_with_file_line_and_what_was_expected() 
         assert!(named && said.contains(expected), "{wrong}: {said}");
         assert!(!home.data().exists(), "nothing was begun");
     }
-}
-
-#[test]
-fn a_socket_handed_over_by_systemd_is_served_from_the_first_caller_on_and_left_to_it() {
-    let sandbox = Sandbox::start();
-    let mut daemon = Daemon::at(Home::new(&sandbox));
-    let listener = UnixListener::bind(daemon.socket()).unwrap();
-    // Who calls before the daemon runs waits in the socket's queue.
-    let mut early = daemon.connect();
-    let id = early.request("info", &json!({}));
-    let mut command = Command::new("sh");
-    daemon.furnish(&mut command);
-    // sd_listen_fds(3): descriptors from 3 on, counted, for this very process.
-    let script = "exec 3<&0 </dev/null; LISTEN_FDS=1 LISTEN_PID=$$ exec \"$0\" serve";
-    command.args(["-c", script, env!("CARGO_BIN_EXE_valetkey")]);
-    command.stdin(Stdio::from(OwnedFd::from(listener.try_clone().unwrap())));
-    daemon.start_by(&mut command);
-    assert_eq!(early.answer(id).unwrap()["pid"], daemon.pid());
-    daemon.sign_in(&sandbox);
-    assert_eq!(daemon.token()["account"], "default");
-    assert_eq!(daemon.stop().code(), Some(0), "{}", daemon.log());
-    let later = daemon.connect();
-    drop((later, listener));
-    assert!(daemon.socket().exists(), "the socket is systemd's, not ours to remove");
-}
-
-#[test]
-fn the_watchdog_is_fed_as_long_as_the_owners_answer() {
-    let sandbox = Sandbox::start();
-    let home = Home::new(&sandbox).and_env("WATCHDOG_USEC", "200000");
-    let mut daemon = home.serve();
-    for _ in 0..3 {
-        daemon.wait_for("WATCHDOG=1");
-    }
-    // Also while the issuer hangs.
-    daemon.sign_in(&sandbox);
-    sandbox.fault(json!({"on": "refresh", "stall": true}));
-    let generation = daemon.token()["generation"].clone();
-    let mut waiter = daemon.connect();
-    waiter.request("token", &json!({"rejected": generation}));
-    sandbox.wait("on=refresh&in_flight=1");
-    for _ in 0..10 {
-        daemon.wait_for("WATCHDOG=1");
-    }
-    sandbox.clear_faults();
 }
 
 #[test]
@@ -241,23 +173,4 @@ fn a_disk_that_takes_neither_log_nor_trail_is_no_reason_to_lend_nothing() {
     for told in ["no log file can be written", "the audit trail cannot be written"] {
         assert!(daemon.log().contains(told), "{}", daemon.log());
     }
-}
-
-#[test]
-fn a_daemon_started_with_few_files_allowed_takes_as_many_as_it_may_have() {
-    if !cfg!(target_os = "linux") {
-        return eprintln!("SKIPPED: no other system tells of another process's limits");
-    }
-    let sandbox = Sandbox::start();
-    let mut daemon = Daemon::at(Home::new(&sandbox));
-    let inner = daemon.command(&["serve"]);
-    let mut command = Command::new("sh");
-    command.args(["-c", "ulimit -Sn 256 && exec \"$0\" serve"]).arg(inner.get_program());
-    command.env_clear();
-    command.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    daemon.start_by(&mut command);
-    let limits = std::fs::read_to_string(format!("/proc/{}/limits", daemon.pid())).unwrap();
-    let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
-    let numbers: Vec<u64> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
-    assert_eq!(numbers[0], numbers[1].min(65_536), "{line}");
 }

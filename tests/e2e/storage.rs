@@ -1,19 +1,18 @@
 //! Files that are not as they should be: nothing is lost, nothing is trusted that is not ours.
 
+// Full and read-only file systems are mounted for it.
+#[cfg(unix)]
 pub(crate) mod disks;
 
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+#[cfg(unix)]
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+#[cfg(windows)]
+use std::os::windows::fs::symlink_file as symlink;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use valetkey::store::{Record, format};
 
 use crate::support::*;
-
-fn kept(daemon: &Daemon) -> Record {
-    let bytes = std::fs::read(daemon.credential("default")).unwrap();
-    format::decode(&bytes).unwrap_or_else(|error| panic!("{error}"))
-}
 
 /// Files in the folder of credentials whose name begins so.
 fn beginning(home: &Home, prefix: &str) -> Vec<PathBuf> {
@@ -32,23 +31,56 @@ fn reason(daemon: &Daemon) -> String {
     daemon.status()["last_error"]["reason"].as_str().unwrap_or_default().to_owned()
 }
 
+/// Lets others in, as a careless copy does.
+#[cfg(unix)]
+fn loosen(path: &Path) {
+    let found = std::fs::metadata(path).unwrap();
+    let mode = if found.is_dir() { 0o777 } else { 0o644 };
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// Lets others in, as a folder with an access list of its own does to what is moved there.
+#[cfg(windows)]
+fn loosen(path: &Path) {
+    use std::os::windows::fs::OpenOptionsExt as _;
+
+    use windows_permissions::constants::{SeObjectType, SecurityInformation};
+    use windows_permissions::wrappers::SetSecurityInfo;
+    use windows_permissions::{LocalBox, SecurityDescriptor};
+
+    /// `READ_CONTROL` and `WRITE_DAC`.
+    const READ_AND_SET_LIST: u32 = 0x0006_0000;
+    /// `FILE_FLAG_BACKUP_SEMANTICS`, without which no folder opens.
+    const FOLDERS_TOO: u32 = 0x0200_0000;
+
+    let mut options = std::fs::OpenOptions::new();
+    let mut opened =
+        options.access_mode(READ_AND_SET_LIST).custom_flags(FOLDERS_TOO).open(path).unwrap();
+    let own = valetkey::platform::access_list::own_sid().unwrap();
+    // And everybody may read it.
+    let list: LocalBox<SecurityDescriptor> =
+        format!("D:(A;;FA;;;{own})(A;;FR;;;WD)").parse().unwrap();
+    let (kind, what) = (SeObjectType::SE_KERNEL_OBJECT, SecurityInformation::Dacl);
+    SetSecurityInfo(&mut opened, kind, what, None, None, list.dacl(), None).unwrap();
+}
+
 #[test]
-fn loose_modes_are_tightened_and_told() {
+fn what_is_open_to_others_is_closed_and_told() {
     let sandbox = Sandbox::start();
     let mut daemon = Daemon::of(&sandbox);
     daemon.sign_in(&sandbox);
-    let mode = |path: &Path| std::fs::metadata(path).unwrap().mode() & 0o777;
-    let (dir, file) = (daemon.data().join("credentials"), daemon.credential("default"));
-    assert_eq!((mode(&dir), mode(&file)), (0o700, 0o600));
+    let credential = daemon.credential("default");
+    let places = [daemon.data(), daemon.data().join("credentials"), credential];
+    assert!(is_private(&places[1]) && is_private(&places[2]));
     assert_eq!(daemon.stop().code(), Some(0));
-    let loosen = |path: &Path, to| {
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(to)).unwrap();
-    };
-    for (path, to) in [(daemon.data(), 0o755), (dir.clone(), 0o777), (file.clone(), 0o644)] {
-        loosen(&path, to);
+    for place in &places {
+        loosen(place);
+        assert!(!is_private(place), "{}", place.display());
     }
     daemon.start_again();
-    assert_eq!((mode(&daemon.data()), mode(&dir), mode(&file)), (0o700, 0o700, 0o600));
+    for place in &places {
+        assert!(is_private(place), "{}", place.display());
+    }
     assert_eq!(daemon.token()["generation"], 1);
     // A log is whole once its process has ended.
     assert_eq!(daemon.stop().code(), Some(0));
@@ -110,11 +142,25 @@ fn a_file_of_a_newer_version_is_kept_aside_and_told() {
 
 #[test]
 fn a_link_in_the_place_of_the_file_is_not_followed() {
+    let probe = tempfile::tempdir().unwrap();
+    let link = probe.path().join("link");
+    // Wine says that it made one, and made none.
+    let made = symlink(probe.path(), &link).and_then(|()| std::fs::symlink_metadata(&link));
+    if let Err(error) = made {
+        let test = "a_link_in_the_place_of_the_file_is_not_followed";
+        return skipped(&format!("{test}: no link can be made here: {error}"));
+    }
     replaced("refused", |file, content| {
         let target = file.parent().unwrap().parent().unwrap().join("elsewhere");
         std::fs::write(&target, content).unwrap();
         symlink(target, file).unwrap();
     });
+}
+
+// On Windows nobody gives a file another name who has no right to it.
+#[cfg(unix)]
+#[test]
+fn a_file_that_has_another_name_as_well_is_not_used() {
     replaced("refused", |file, content| {
         let target = file.parent().unwrap().parent().unwrap().join("elsewhere");
         std::fs::write(&target, content).unwrap();
@@ -122,6 +168,7 @@ fn a_link_in_the_place_of_the_file_is_not_followed() {
     });
 }
 
+#[cfg(unix)]
 #[test]
 fn a_foreign_file_in_the_place_of_the_credential_is_not_used() {
     if !is_root() {

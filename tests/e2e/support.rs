@@ -8,10 +8,12 @@
 
 mod browser;
 mod daemon;
+mod ending;
 mod exchange;
 mod home;
 mod http;
 mod line;
+mod private;
 mod readiness;
 mod sandbox;
 mod socket;
@@ -21,12 +23,14 @@ use std::time::{Duration, Instant};
 
 pub(crate) use browser::{Started, complete, start_login};
 pub(crate) use daemon::Daemon;
+pub(crate) use ending::{ENDS_DAEMONS, ENDS_VERBS, ask_to_end, can_ask_to_end};
 pub(crate) use exchange::{Asked, Exchange, Piece, events};
 pub(crate) use home::Home;
 pub(crate) use http::{Response, encode, get, parameter, post, send};
 pub(crate) use line::Line;
+pub(crate) use private::is_private;
 pub(crate) use sandbox::Sandbox;
-pub(crate) use socket::Socket;
+pub(crate) use socket::{Socket, connect, listen};
 
 /// Longer than anything here takes on a busy machine; what takes longer hangs.
 pub(crate) const LONG: Duration = Duration::from_secs(30);

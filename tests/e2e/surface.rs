@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::support::{Daemon, Home, Sandbox, eventually, start_login};
+use crate::support::{Daemon, Home, Sandbox, Socket, eventually, start_login};
 
 /// The members of a Status, no more and no less.
 const STATUS: [&str; 11] = [
@@ -245,5 +245,5 @@ fn shutdown_answers_and_then_ends_in_good_order() {
     let mut daemon = Daemon::of(&sandbox);
     assert_eq!(daemon.ok("shutdown", json!({})), json!({}));
     assert_eq!(daemon.wait_for_end().code(), Some(0), "{}", daemon.log());
-    assert!(std::os::unix::net::UnixStream::connect(daemon.socket()).is_err());
+    assert!(Socket::connect(daemon.socket()).is_err());
 }

@@ -4,7 +4,7 @@ use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 
 /// Run the daemon as a service of this user.
 ///
-/// On Linux by `systemd --user`, on macOS by launchd. Needs no root.
+/// On Linux by `systemd --user`, on macOS by launchd, on Windows by the Task Scheduler. Needs no root.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Examples:
   valetkey service install             write, enable and start the service; a second run changes nothing
@@ -96,4 +96,6 @@ pub(crate) enum ServicePlatform {
     Linux,
     /// A launch agent.
     Macos,
+    /// A task of the Task Scheduler.
+    Windows,
 }

@@ -292,9 +292,15 @@ pub(crate) struct Paths {
   RUST_LOG=valetkey=debug valetkey serve
   valetkey serve --config ./config.toml")]
 pub(crate) struct Serve {
-    /// Leave the terminal's session (how client verbs start it)
+    /// Leave the terminal's session, and log to files (how client verbs and the Task Scheduler start it)
     #[arg(long, hide = true)]
     pub(crate) detach: bool,
+    /// What else VALETKEY_DATA_DIR says: a scheduled task has no environment of its own
+    #[arg(long, hide = true, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// What else VALETKEY_STATE_DIR says
+    #[arg(long, hide = true, value_name = "DIR")]
+    pub(crate) state_dir: Option<PathBuf>,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -5,28 +5,27 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::platform::shell::Shell;
+
 use super::super::words::plain;
 
 /// What stands where an address or an id stood.
 const HIDDEN: &str = "(not shown)";
 
-/// Signs that a path in a command need not be quoted for.
-const PLAIN_SIGNS: &str = "/._-+@,:=%";
-
-/// The person's home directory.
+/// The person's home directory, and the shell in which they name it.
 #[derive(Clone, Debug)]
-pub(super) struct Home(Option<PathBuf>);
+pub(super) struct Home(Option<PathBuf>, Shell);
 
 impl Home {
     pub(super) fn of_this_user() -> Self {
         let home = directories::BaseDirs::new().map(|dirs| dirs.home_dir().to_owned());
         // A home that is the root of everything would be no abbreviation.
-        Self(home.filter(|home| home.components().count() > 1))
+        Self(home.filter(|home| home.components().count() > 1), Shell::NATIVE)
     }
 
     #[cfg(test)]
     pub(super) fn at(path: &str) -> Self {
-        Self(Some(path.into()))
+        Self(Some(path.into()), Shell::Posix)
     }
 
     pub(super) fn path(&self) -> Option<&Path> {
@@ -37,7 +36,7 @@ impl Home {
     pub(super) fn short(&self, path: &Path) -> String {
         match self.below(path) {
             Some(rest) if rest.as_os_str().is_empty() => "~".to_owned(),
-            Some(rest) => format!("~/{}", rest.display()),
+            Some(rest) => format!("~{}{}", self.1.separator(), rest.display()),
             None => path.display().to_string(),
         }
     }
@@ -45,16 +44,18 @@ impl Home {
     /// A path as a shell reads it.
     pub(super) fn word(&self, path: &Path) -> String {
         match self.below(path) {
-            Some(rest) if rest.as_os_str().is_empty() => "~".to_owned(),
-            Some(rest) => format!("~/{}", quoted(&rest.to_string_lossy())),
-            None => quoted(&path.to_string_lossy()),
+            Some(rest) => self.1.below_home(&rest.to_string_lossy()),
+            None => self.1.quoted(&path.to_string_lossy()),
         }
     }
 
     /// A text that may hold paths, such as an error's.
     pub(super) fn shorten(&self, text: &str) -> String {
         match self.path().and_then(Path::to_str) {
-            Some(home) => text.replace(&format!("{home}/"), "~/"),
+            Some(home) => {
+                let separator = self.1.separator();
+                text.replace(&format!("{home}{separator}"), &format!("~{separator}"))
+            }
             None => text.to_owned(),
         }
     }
@@ -62,15 +63,6 @@ impl Home {
     fn below<'a>(&self, path: &'a Path) -> Option<&'a Path> {
         path.strip_prefix(self.path()?).ok()
     }
-}
-
-/// One word for a POSIX shell.
-pub(super) fn quoted(text: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || PLAIN_SIGNS.contains(c);
-    if !text.is_empty() && text.chars().all(is_plain) {
-        return text.to_owned();
-    }
-    format!("'{}'", text.replace('\'', "'\\''"))
 }
 
 /// A foreign sentence without addresses of people and without any of `names`.
@@ -102,16 +94,18 @@ mod tests {
             home.shorten("no /home/pat/a and /home/patricia/b"),
             "no ~/a and /home/patricia/b"
         );
-        assert_eq!(Home(None).short(Path::new("/x")), "/x");
+        assert_eq!(Home(None, Shell::Posix).short(Path::new("/x")), "/x");
     }
 
     #[test]
     fn a_path_in_a_command_is_one_word_that_a_shell_understands() {
         let home = Home::at("/home/pat");
-        assert_eq!(home.word(Path::new("/home/pat/.local/a.json")), "~/.local/a.json");
+        assert_eq!(home.word(Path::new("/home/pat")), "~");
         assert_eq!(home.word(Path::new("/home/pat/my files/x")), "~/'my files/x'");
         assert_eq!(home.word(Path::new("/a/it's")), "'/a/it'\\''s'");
-        assert_eq!(home.word(Path::new("/a;rm -r b")), "'/a;rm -r b'");
+        let home = Home(home.0, Shell::PowerShell);
+        assert_eq!(home.word(Path::new("/home/pat/x")), "$HOME\\x");
+        assert_eq!(home.short(Path::new("/home/pat/x")), "~\\x");
     }
 
     #[test]

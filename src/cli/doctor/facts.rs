@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use crate::clock::{Clock, Timestamp};
 use crate::config::{Config, Hooks};
 use crate::platform::paths::{Paths, PathsError};
+use crate::platform::shell::Shell;
 use crate::platform::vitals;
 
 use super::super::connect::Context;
@@ -45,6 +46,8 @@ pub(super) struct Facts {
     pub(super) now: Timestamp,
     /// `linux`, `macos`, `windows` …
     pub(super) system: &'static str,
+    /// Whose commands repair something.
+    pub(super) shell: Shell,
     pub(super) uid: Option<u32>,
     pub(super) home: Home,
     /// Whether no window could be opened here: then nobody's session keeps services alive.
@@ -113,6 +116,7 @@ pub(super) fn gather(context: &Context) -> Facts {
     Facts {
         now: Clock::System.now(),
         system: std::env::consts::OS,
+        shell: Shell::NATIVE,
         uid: crate::platform::process::own_uid(),
         home: Home::of_this_user(),
         headless: super::super::browser::is_absent(),
@@ -143,9 +147,9 @@ fn places_and_config(context: &Context) -> (Result<Paths, Nowhere>, Result<Confi
         Err(failure) => {
             let (name, fix) = match Paths::from_environment() {
                 Err(PathsError::SocketTooLong { .. }) => {
-                    ("socket", "unset VALETKEY_SOCKET".to_owned())
+                    ("socket", Shell::NATIVE.unset("VALETKEY_SOCKET"))
                 }
-                Err(PathsError::Unusable { variable }) => ("places", format!("unset {variable}")),
+                Err(PathsError::Unusable { variable }) => ("places", Shell::NATIVE.unset(variable)),
                 Err(PathsError::NoHome) => ("places", "export HOME=/a/folder/of/yours".to_owned()),
                 Err(PathsError::NoUser(_)) | Ok(_) => ("places", "valetkey paths".to_owned()),
             };

@@ -5,13 +5,14 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::platform::manager::{launchd, systemd};
+use crate::platform::manager::{launchd, systemd, tasks};
 
 const UNIT: &str = include_str!("../../../systemd/valetkey.service");
 const SOCKET_UNIT: &str = include_str!("../../../systemd/valetkey.socket");
 const WITHOUT_NAMESPACES: &str = include_str!("../../../systemd/without-namespaces.conf");
 const DESKTOP_NOTICES: &str = include_str!("../../../systemd/desktop-notices.conf");
 const AGENT: &str = include_str!("../../../launchd/local.valetkey.plist");
+const TASK: &str = include_str!("task.xml");
 
 /// What `ProtectHome=tmpfs` and `PrivateTmp=yes` hide (systemd.exec(5)); `/var/home` is what `/home` leads to where the
 /// system's own folders cannot be written.
@@ -74,6 +75,19 @@ impl Places {
             config_file: home.join(".config/valetkey/config.toml"),
             data_dir: home.join(".local/share/valetkey"),
             state_dir: home.join(".local/state/valetkey"),
+            socket: None,
+        }
+    }
+
+    /// ... and on Windows.
+    pub(super) fn usual_on_windows(home: &Path, binary: PathBuf) -> Self {
+        let data_dir = home.join("AppData/Local/valetkey/data");
+        Self {
+            home: home.to_owned(),
+            binary,
+            config_file: home.join("AppData/Roaming/valetkey/config/config.toml"),
+            state_dir: data_dir.join("state"),
+            data_dir,
             socket: None,
         }
     }
@@ -227,6 +241,43 @@ pub(super) fn agent(places: &Places) -> Result<Vec<Draft>, Awkward> {
     Ok(vec![Draft { path, text: Some(text) }])
 }
 
+/// The task, for the person whom the scheduler knows by `user`. It sees nothing of a shell's environment, so what
+/// differs from the usual is told by flags.
+///
+/// # Errors
+/// Where a path is not UTF-8, or has a character that means something to the scheduler or in a command line.
+pub(super) fn task(places: &Places, user: &str) -> Result<Vec<Draft>, Awkward> {
+    let word = |path: &Path| {
+        // The scheduler fills in `%NAME%` and `$(Arg0)`, and a backslash keeps the quote behind it from ending a word.
+        let plain = |text: &&str| {
+            !text.contains(['"', '%']) && !text.contains("$(") && !text.ends_with('\\')
+        };
+        let text = path.to_str().filter(|text| !text.chars().any(char::is_control));
+        let text = text.filter(plain).ok_or_else(|| Awkward(path.to_owned()))?;
+        Ok(format!("\"{text}\""))
+    };
+    let differs =
+        !places.agrees_with(&Places::usual_on_windows(&places.home, places.binary.clone()));
+    let mut words = vec!["--headless".to_owned(), word(&places.binary)?];
+    if differs {
+        words.extend(["--config".to_owned(), word(&places.config_file)?]);
+    }
+    if let Some(socket) = &places.socket {
+        words.extend(["--socket".to_owned(), word(Path::new(socket))?]);
+    }
+    words.extend(["serve", "--detach"].map(str::to_owned));
+    if differs {
+        words.extend(["--data-dir".to_owned(), word(&places.data_dir)?]);
+        words.extend(["--state-dir".to_owned(), word(&places.state_dir)?]);
+    }
+    // From here on the shipped text is parted, so that nothing in a path is taken for a place to fill.
+    let (before, after) =
+        TASK.split_once("@ARGUMENTS@").expect("the shipped task has one place for arguments");
+    let fill = |text: &str| text.replace("@USER@", &tasks::escaped(user));
+    let text = [fill(before), tasks::escaped(&words.join(" ")), fill(after)].concat();
+    Ok(vec![Draft { path: tasks::task_file(&places.home), text: Some(text) }])
+}
+
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
@@ -320,5 +371,80 @@ mod tests {
         let pair = "<key>VALETKEY_DATA_DIR</key>\n\t\t<string>/d&lt;&gt;</string>\n";
         assert!(told.contains(pair), "{told}");
         assert!(told.contains("@HOME@/Library/Logs/valetkey/stderr.log</string>"), "{told}");
+    }
+
+    /// What stands between the tags of this name, which there is once.
+    fn element<'a>(xml: &'a str, name: &str) -> &'a str {
+        let (open, close) = (format!("<{name}>"), format!("</{name}>"));
+        assert_eq!(xml.matches(&open).count(), 1, "{name}: {xml}");
+        xml.split_once(&open).unwrap().1.split_once(&close).unwrap().0
+    }
+
+    fn task_of(places: &Places) -> String {
+        let draft = task(places, "S-1-5-21-1-2-3-1001").expect("plain paths").remove(0);
+        assert_eq!(draft.path, places.home.join("AppData/Local/valetkey/service/task.xml"));
+        draft.text.expect("a task")
+    }
+
+    #[test]
+    fn the_task_runs_for_its_person_alone_without_a_window_and_without_an_end() {
+        let home = Path::new("/Users/ada");
+        let xml = task_of(&Places::usual_on_windows(home, r"C:\Tools\valetkey.exe".into()));
+        for trigger in ["LogonTrigger", "Principal id=\"Author\""] {
+            let inside = xml.split_once(&format!("<{trigger}>")).unwrap().1;
+            let user = inside.split_once("<UserId>").unwrap().1;
+            assert!(user.starts_with("S-1-5-21-1-2-3-1001</UserId>"), "{trigger}: {xml}");
+        }
+        for (name, value) in [
+            ("LogonType", "InteractiveToken"),
+            ("RunLevel", "LeastPrivilege"),
+            ("MultipleInstancesPolicy", "IgnoreNew"),
+            ("DisallowStartIfOnBatteries", "false"),
+            ("StopIfGoingOnBatteries", "false"),
+            ("StartWhenAvailable", "true"),
+            ("AllowStartOnDemand", "true"),
+            ("Hidden", "true"),
+            ("ExecutionTimeLimit", "PT0S"),
+            ("Priority", "5"),
+            ("Interval", "PT1M"),
+            ("Count", "3"),
+            ("Command", r"%SystemRoot%\System32\conhost.exe"),
+            ("Arguments", r#"--headless "C:\Tools\valetkey.exe" serve --detach"#),
+        ] {
+            assert_eq!(element(&xml, name), value);
+        }
+        assert!(xml.is_ascii() && xml.starts_with("<?xml version=\"1.0\"?>"), "{xml}");
+        assert!(!xml.contains('@') && !xml.contains("<Enabled>false"), "{xml}");
+    }
+
+    #[test]
+    fn the_task_is_told_of_other_places_by_flags_and_whoever_is_called_what() {
+        let home = Path::new("/Users/@USER@ @ARGUMENTS@");
+        let mut places = Places::usual_on_windows(home, "/Zoë & co/valetkey.exe".into());
+        places.socket = Some(r"\\.\pipe\mine".to_owned());
+        places.data_dir = "/my data".into();
+        let xml = task_of(&places);
+        assert!(xml.contains("/Zo&#235; &amp; co/valetkey.exe"), "{xml}");
+        let state = places.state_dir.to_str().unwrap();
+        let config = places.config_file.to_str().unwrap();
+        let words = [
+            "--headless",
+            "/Zoë & co/valetkey.exe",
+            "--config",
+            config,
+            "--socket",
+            r"\\.\pipe\mine",
+            "serve",
+            "--detach",
+            "--data-dir",
+            "/my data",
+            "--state-dir",
+            state,
+        ];
+        assert_eq!(tasks::arguments(&xml).unwrap_or_default(), words);
+        for odd in ["/100%", "/a\"b", "/$(Arg0)", "/a\\", "/a\nb"] {
+            places.data_dir = odd.into();
+            assert_eq!(task(&places, "S-1-5-18"), Err(Awkward(odd.into())));
+        }
     }
 }

@@ -1,11 +1,10 @@
 //! `valetkey service install`: writes what differs, and starts what does not run. Nothing is done twice.
 
-use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::platform::files as disk;
-use crate::platform::manager::{self, Kind, launchd, systemd};
+use crate::platform::manager::{self, Kind, launchd, systemd, tasks};
 use crate::platform::paths::Paths;
 use crate::platform::process;
 
@@ -42,6 +41,7 @@ pub(super) fn run(context: &Context, verb: &ServiceInstall) -> Done {
         (true, _) => places(&paths, home.clone(), binary),
         (false, Kind::Systemd) => Places::usual_on_linux(&home, binary),
         (false, Kind::Launchd) => Places::usual_on_macos(&home, binary),
+        (false, Kind::TaskScheduler) => Places::usual_on_windows(&home, binary),
     };
     let choice = Choice {
         without_namespaces: verb.without_namespaces,
@@ -83,7 +83,8 @@ fn places(paths: &Paths, home: PathBuf, binary: PathBuf) -> Places {
         .map(PathBuf::from)
         .or_else(systemd::forgotten_runtime_dir)
         .map(|dir| dir.join("valetkey/valetkey.sock"));
-    let usual_sockets = [runtime, Some(paths.state_dir.join("run/valetkey.sock"))];
+    let pipe = tasks::usual_pipe().map(PathBuf::from);
+    let usual_sockets = [runtime, Some(paths.state_dir.join("run/valetkey.sock")), pipe];
     let is_usual_socket =
         usual_sockets.iter().flatten().any(|usual| Path::new(&paths.socket) == usual);
     Places {
@@ -105,6 +106,11 @@ fn drafts(kind: Kind, places: &Places, choice: Choice) -> Result<Vec<Draft>, Fai
             files::units(places, choice, dir)
         }
         Kind::Launchd => files::agent(places),
+        Kind::TaskScheduler => {
+            let user = tasks::user()
+                .ok_or_else(|| Failure::new(Exit::Failed, "this user cannot be told"))?;
+            files::task(places, &user)
+        }
     };
     drafts.map_err(|awkward: Awkward| {
         Failure::new(Exit::Failed, awkward.to_string())
@@ -176,10 +182,15 @@ fn bring_up(paths: &Paths, places: &Places, kind: Kind, changed: bool) -> Result
         // Before any daemon stops: a client that starts one from now on starts the service.
         systemd::reload()?;
     }
-    own::give_way(paths, kind)?;
+    match kind {
+        // Nobody but the daemon itself can end it in order.
+        Kind::TaskScheduler if (changed || outdated) && ran => drop(own::end(paths)?),
+        _ => own::give_way(paths, kind)?,
+    }
     let brought_up = waiting("starting the service", || match kind {
         Kind::Systemd => systemd::bring_up(changed, changed || outdated),
         Kind::Launchd => launchd::bring_up(changed, outdated),
+        Kind::TaskScheduler => tasks::bring_up(&tasks::task_file(&places.home), changed),
     });
     brought_up.map_err(|error| not_started(kind, &error))?;
     Ok(!ran || outdated)
@@ -207,17 +218,36 @@ fn without_manager(kind: Kind) -> Done {
              without a service manager: valetkey serve"
         }
         Kind::Launchd => "it starts with your next session; until then: valetkey serve",
+        Kind::TaskScheduler => {
+            "schtasks.exe is not to be had; client commands start a daemon by themselves, and \
+             `valetkey serve` runs it where you can watch it"
+        }
     };
     Ok(hint(how)?)
 }
 
 fn closing_hints(kind: Kind, choice: Choice) -> io::Result<()> {
-    if kind == Kind::Launchd {
-        if choice.without_namespaces || choice.desktop_notices {
-            hint("a launch agent has no sandbox to change: that choice means nothing here")?;
+    let chosen = choice.without_namespaces || choice.desktop_notices;
+    match kind {
+        Kind::Launchd if chosen => {
+            hint("a launch agent has no sandbox to change: that choice means nothing here")
         }
-        return Ok(());
+        Kind::TaskScheduler if chosen => {
+            hint("a task has no sandbox to change: that choice means nothing here")
+        }
+        Kind::Launchd => Ok(()),
+        Kind::TaskScheduler => match proxy() {
+            Some(name) => hint(format_args!(
+                "{name} is set in this shell, and a task does not see it; to tell whatever starts from your next \
+                 session on: setx {name} ..."
+            )),
+            None => Ok(()),
+        },
+        Kind::Systemd => closing_hints_of_units(choice),
     }
+}
+
+fn closing_hints_of_units(choice: Choice) -> io::Result<()> {
     if choice.without_namespaces && choice.desktop_notices {
         hint(
             "without namespaces the bus of the desktop is not hidden, so nothing had to be done for notices",
@@ -235,17 +265,19 @@ fn closing_hints(kind: Kind, choice: Choice) -> io::Result<()> {
             dir.display()
         ))?;
     }
-    let set: BTreeSet<&str> = PROXIES
-        .into_iter()
-        .filter(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
-        .collect();
-    if let Some(name) = set.first() {
+    if let Some(name) = proxy() {
         hint(format_args!(
             "{name} is set in this shell, and a service does not see it; to tell it, `systemctl --user edit \
              valetkey.service` and write below [Service]: Environment={name}=..."
         ))?;
     }
     Ok(())
+}
+
+/// The first proxy that this shell has set, by name.
+fn proxy() -> Option<&'static str> {
+    let set = |name: &&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    PROXIES.into_iter().filter(set).min()
 }
 
 #[cfg(all(test, unix))]

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::platform::manager::{self, Kind, systemd};
 use crate::platform::paths::Paths;
+use crate::platform::shell::Shell;
 use crate::rpc::Info;
 use crate::rpc::client::{Client, ClientError};
 
@@ -35,7 +36,9 @@ pub(super) fn info(paths: &Paths) -> Result<Option<(Client, Info)>, Failure> {
 pub(super) fn is_service(kind: Kind) -> bool {
     match kind {
         Kind::Systemd => systemd::listens(),
-        Kind::Launchd => manager::service().is_some_and(|service| service.active),
+        Kind::Launchd | Kind::TaskScheduler => {
+            manager::service().is_some_and(|service| service.active)
+        }
     }
 }
 
@@ -45,19 +48,25 @@ pub(super) fn give_way(paths: &Paths, kind: Kind) -> Result<(), Failure> {
     if is_service(kind) {
         return Ok(());
     }
-    let Some((mut client, info)) = info(paths)? else { return Ok(()) };
+    let Some(pid) = end(paths)? else { return Ok(()) };
+    Ok(say(format_args!("stopped the daemon that ran without a service (process {pid})"))?)
+}
+
+/// Stops whatever daemon answers, and waits for its end. Gives its process, if there was one.
+pub(super) fn end(paths: &Paths) -> Result<Option<u32>, Failure> {
+    let Some((mut client, info)) = info(paths)? else { return Ok(None) };
     if client.call::<_, serde_json::Value>("shutdown", &json!({})).is_err() {
-        return Ok(());
+        return Ok(None);
     }
     let ended = waiting("waiting for the daemon to end", || has_ended(paths));
     if !ended {
         return Err(Failure::new(
             Exit::Failed,
-            format!("the daemon that runs without a service (process {}) does not end", info.pid),
+            format!("the daemon that answers (process {}) does not end", info.pid),
         )
-        .hint(format!("end it with `kill {}`, then try again", info.pid)));
+        .hint(format!("end it with `{}`, then try again", Shell::NATIVE.end(info.pid))));
     }
-    Ok(say(format_args!("stopped the daemon that ran without a service (process {})", info.pid))?)
+    Ok(Some(info.pid))
 }
 
 /// Whether the daemon has let go of its credentials, which it does last.

@@ -45,6 +45,7 @@ fn print_json(
     let manager = kind.map(|kind| match kind {
         Kind::Systemd => "systemd",
         Kind::Launchd => "launchd",
+        Kind::TaskScheduler => "task scheduler",
     });
     let told = json!({
         "installed": service.is_some(),

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::platform::files as disk;
-use crate::platform::manager::{self, Kind, launchd, systemd};
+use crate::platform::manager::{self, Kind, launchd, systemd, tasks};
 
 use super::super::Done;
 use super::super::args::ServiceUninstall;
@@ -12,22 +12,28 @@ use super::super::connect::Context;
 use super::super::failure::{Exit, Failure};
 use super::super::output::say;
 use super::files::{self, Choice, Places};
-use super::{hint, platform, waiting};
+use super::{hint, own, platform, waiting};
 
 pub(super) fn run(context: &Context, verb: &ServiceUninstall) -> Done {
     let (kind, is_ours) = platform(verb.platform)?;
     let written = written(kind)?;
     let found: Vec<&PathBuf> =
         written.iter().filter(|path| path.symlink_metadata().is_ok()).collect();
-    if found.is_empty() {
+    // A task whose file was removed by hand is still the scheduler's.
+    let is_task = kind == Kind::TaskScheduler && is_ours && manager::service().is_some();
+    if found.is_empty() && !is_task {
         say("no service was installed")?;
         return Ok(remaining()?);
     }
     let answers = is_ours && manager::answers();
     if answers {
+        if kind == Kind::TaskScheduler {
+            own::end(&context.paths()?)?;
+        }
         let down = waiting("stopping the service", || match kind {
             Kind::Systemd => systemd::take_down(),
             Kind::Launchd => launchd::take_down(),
+            Kind::TaskScheduler => tasks::take_down(),
         });
         // Units of which half is missing cannot be disabled, and must go all the same.
         if let Err(error) = down {
@@ -67,6 +73,9 @@ fn written(kind: Kind) -> Result<Vec<PathBuf>, Failure> {
         let own = ["Library/LaunchAgents/local.valetkey.plist", "Library/Logs/valetkey/stderr.log"];
         return Ok(own.map(|path| home.join(path)).to_vec());
     }
+    if kind == Kind::TaskScheduler {
+        return Ok(vec![tasks::task_file(&home)]);
+    }
     // Their names are what counts, and do not depend on where a person's things are.
     let places = Places::usual_on_linux(&home, home.join(".local/bin/valetkey"));
     let mut written = Vec::new();
@@ -81,13 +90,14 @@ fn written(kind: Kind) -> Result<Vec<PathBuf>, Failure> {
 }
 
 /// Folders that an installation makes where they are missing. Higher ones have other tenants.
-const MADE: [&str; 7] = [
+const MADE: [&str; 8] = [
     "valetkey.service.d",
     "valetkey.socket.d",
     "default.target.wants",
     "sockets.target.wants",
     "user",
     "systemd",
+    "service",
     "valetkey",
 ];
 

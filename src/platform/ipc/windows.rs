@@ -1,12 +1,12 @@
 //! Named pipes.
 
 mod client;
+mod server;
 
 use std::io;
 use std::task::Context;
 
 use interprocess::ConnectWaitMode;
-use interprocess::local_socket::traits::StreamCommon as _;
 use interprocess::local_socket::traits::tokio::Listener as _;
 use interprocess::local_socket::{ConnectOptions, ListenerOptions};
 use interprocess::os::windows::local_socket::ListenerOptionsExt as _;
@@ -17,7 +17,8 @@ use super::{Credentials, name};
 use crate::platform::access_list::{self, Of};
 
 pub(super) use client::BlockingStream;
-pub(super) use interprocess::local_socket::tokio::{Listener, Stream};
+pub(super) use interprocess::local_socket::tokio::Listener;
+pub(super) use server::Stream;
 
 /// Listens where nobody does yet. Other machines are not let in, and a name that is taken is refused
 /// (`FILE_FLAG_FIRST_PIPE_INSTANCE`), by whomever: both are what interprocess does unless told otherwise.
@@ -59,7 +60,7 @@ pub(super) fn remove_abandoned(_: &str) -> io::Result<bool> {
 }
 
 pub(super) async fn accept(listener: &Listener) -> io::Result<Stream> {
-    listener.accept().await
+    listener.accept().await.map(Stream::new)
 }
 
 #[cfg(test)]
@@ -74,14 +75,13 @@ pub(super) fn as_another_user(_: &str, _: &str) -> Option<String> {
 
 #[cfg(test)]
 pub(super) async fn connect(socket: &str) -> io::Result<Stream> {
+    use interprocess::local_socket::tokio::Stream as Pipe;
     use interprocess::local_socket::traits::tokio::Stream as _;
-    Stream::connect(name(socket)?).await
+    Pipe::connect(name(socket)?).await.map(Stream::new)
 }
 
-/// The process alone: the pipe lets in nobody but its owner.
 pub(super) fn credentials(stream: &Stream) -> io::Result<Credentials> {
-    let pid = stream.peer_creds()?.pid();
-    Ok(Credentials { pid: pid.and_then(|pid| u32::try_from(pid).ok()), uid: None })
+    stream.credentials()
 }
 
 /// Pipes close in both directions at once.

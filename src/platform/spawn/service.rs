@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::platform::manager::{self, Kind, launchd, systemd};
+use crate::platform::manager::{self, Kind, launchd, systemd, tasks};
 
 pub(super) fn start_command() -> Option<Command> {
     match manager::native()? {
@@ -10,5 +10,6 @@ pub(super) fn start_command() -> Option<Command> {
             systemd::unit_file().map(|_| systemd::systemctl(&["start", systemd::SERVICE]))
         }
         Kind::Launchd => launchd::start_command(),
+        Kind::TaskScheduler => tasks::start_command(),
     }
 }

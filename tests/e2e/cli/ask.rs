@@ -1,18 +1,17 @@
 //! `valetkey ask`: text as it comes, and a clean end whatever happens.
 
 use std::io::{Read as _, Write as _};
-use std::process::{Command, Output, Stdio};
+use std::process::{Output, Stdio};
 use std::sync::{Arc, Mutex, mpsc};
 
-use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::fake::{Fake, Talk};
 use super::{exits, is_sentence_and_hint};
-use crate::support::{ended, signal, skipped, stderr, stdout};
+use crate::support::{ENDS_VERBS, ask_to_end, can_ask_to_end, ended, stderr, stdout};
 
 /// A final response that says this.
-fn response(text: &str) -> Value {
+pub(super) fn response(text: &str) -> Value {
     let content = json!([{"type": "output_text", "text": text, "annotations": []}]);
     let message = json!({"type": "message", "role": "assistant", "content": content});
     json!({"id": "resp_1", "object": "response", "status": "completed", "output": [message]})
@@ -35,7 +34,7 @@ fn saying(pieces: &'static [&'static str]) -> Fake {
 }
 
 /// A daemon that does this for each completion.
-fn doing(script: impl Fn(&Value, &mut Talk) + Clone + Send + 'static) -> Fake {
+pub(super) fn doing(script: impl Fn(&Value, &mut Talk) + Clone + Send + 'static) -> Fake {
     Fake::start(script)
 }
 
@@ -152,7 +151,10 @@ fn an_answer_that_was_not_streamed_is_printed_all_the_same() {
 
 #[test]
 fn ctrl_c_takes_the_request_back_and_ends_without_a_word() {
-    for which in [Signal::INT, Signal::TERM] {
+    if !can_ask_to_end("ctrl_c_takes_the_request_back_and_ends_without_a_word") {
+        return;
+    }
+    for way in ENDS_VERBS {
         let fake = doing(|call, talk| {
             if call["method"] == "responses.create" {
                 talk.text(call, "A long story");
@@ -161,7 +163,7 @@ fn ctrl_c_takes_the_request_back_and_ends_without_a_word() {
         let mut running = fake.spawn(&ASK);
         let mut begun = [0; 12];
         running.out.read_exact(&mut begun).unwrap();
-        signal(&running.child, which);
+        ask_to_end(&running.child, *way);
         assert_eq!(ended(&mut running.child).code(), Some(130));
         let (mut out, mut err) = (String::new(), String::new());
         running.out.read_to_string(&mut out).unwrap();
@@ -178,6 +180,9 @@ fn ctrl_c_takes_the_request_back_and_ends_without_a_word() {
 
 #[test]
 fn a_second_ctrl_c_ends_it_even_where_nobody_reads_what_it_writes() {
+    if !can_ask_to_end("a_second_ctrl_c_ends_it_even_where_nobody_reads_what_it_writes") {
+        return;
+    }
     let fake = doing(|call, talk| {
         let piece = "x".repeat(8 * 1024);
         while talk.text(call, &piece) {}
@@ -190,7 +195,7 @@ fn a_second_ctrl_c_ends_it_even_where_nobody_reads_what_it_writes() {
     crate::support::eventually("it ends", || {
         status = running.child.try_wait().unwrap();
         if status.is_none() {
-            signal(&running.child, Signal::INT);
+            ask_to_end(&running.child, ENDS_VERBS[0]);
         }
         status
     });
@@ -262,43 +267,4 @@ fn an_answer_that_was_cut_short_upstream_is_shown_and_is_a_failure() {
     let output = exits(&fake, 1, &ASK);
     assert_eq!(stdout(&output), "As far as\n");
     assert!(stderr(&output).contains("max_output_tokens"), "{}", stderr(&output));
-}
-
-#[test]
-fn on_a_terminal_something_moves_while_the_model_thinks_and_no_answer_drives_it() {
-    if Command::new("script").arg("--version").output().is_err() {
-        return skipped("there is no `script` to make a terminal with");
-    }
-    let (go_on, told) = mpsc::channel::<()>();
-    let told = Arc::new(Mutex::new(told));
-    let fake = doing(move |call, talk| {
-        told.lock().unwrap().recv().unwrap();
-        talk.text(call, "be\u{1b}]0;evil\u{7}fore");
-        talk.answer(call, &response(""));
-    });
-    let mut command = Command::new("script");
-    fake.furnish(&mut command);
-    let line = format!("{} ask -m m hi", env!("CARGO_BIN_EXE_valetkey"));
-    command.args(["-qec", &line, "/dev/null"]).env("TERM", "xterm");
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-    let mut out = child.stdout.take().unwrap();
-    let mut shown = Vec::new();
-    let mut go_on = Some(go_on);
-    let mut chunk = [0; 1024];
-    loop {
-        let count = out.read(&mut chunk).unwrap();
-        if count == 0 {
-            break;
-        }
-        shown.extend_from_slice(&chunk[..count]);
-        if String::from_utf8_lossy(&shown).contains("waiting for the model, 1 s")
-            && let Some(go_on) = go_on.take()
-        {
-            go_on.send(()).unwrap();
-        }
-    }
-    let shown = String::from_utf8_lossy(&shown).into_owned();
-    assert!(go_on.is_none(), "no spinner in {shown:?}");
-    assert!(shown.ends_with("be]0;evilfore\r\n"), "{shown:?}");
-    assert_eq!(ended(&mut child).code(), Some(0));
 }

@@ -1,6 +1,10 @@
 //! `valetkey doctor` on machines with one thing wrong each: what it says, what repairs it, how it exits.
 
+// Sockets that are files, modes and signals.
+#[cfg(unix)]
 mod daemon;
+// Windows tells a program where home is, whatever its environment says.
+#[cfg(unix)]
 mod home;
 mod machine;
 // With the stand-in for systemd.
@@ -184,6 +188,8 @@ fn nothing_in_a_report_is_secret_or_says_whose_it_is() {
     }
 }
 
+// Windows tells a program where home is, whatever its environment says.
+#[cfg(unix)]
 #[test]
 fn the_home_directory_is_abbreviated_and_need_not_be_told() {
     let sandbox = Sandbox::start();

@@ -5,21 +5,25 @@
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::ops::Deref;
-use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::{Child, ChildStderr, ChildStdout, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 
+use interprocess::local_socket::Stream;
+use interprocess::local_socket::traits::ListenerExt as _;
 use serde_json::{Value, json};
 
-use crate::support::{Home, LONG};
+use crate::support::{Home, LONG, listen};
 
 /// What the other end of one connection can be told.
-pub(super) struct Talk(UnixStream);
+pub(super) struct Talk<'a> {
+    stream: &'a Stream,
+    is_over: bool,
+}
 
-impl Talk {
+impl Talk<'_> {
     /// Says one line; false where nobody listens any more.
     pub(super) fn say(&mut self, message: &Value) -> bool {
-        self.0.write_all(format!("{message}\n").as_bytes()).is_ok()
+        self.stream.write_all(format!("{message}\n").as_bytes()).is_ok()
     }
 
     pub(super) fn answer(&mut self, call: &Value, result: &Value) -> bool {
@@ -44,9 +48,9 @@ impl Talk {
         self.event(call, &event)
     }
 
-    /// Breaks the connection off.
+    /// Breaks the connection off, as soon as the script is done with the call.
     pub(super) fn hang_up(&mut self) {
-        self.0.shutdown(std::net::Shutdown::Both).unwrap();
+        self.is_over = true;
     }
 }
 
@@ -68,18 +72,21 @@ impl Fake {
     /// Serves every connection with `script`, which is shown each call.
     pub(super) fn start(script: impl Fn(&Value, &mut Talk) + Clone + Send + 'static) -> Self {
         let home = Home::with_config("");
-        let listener = UnixListener::bind(home.socket()).unwrap();
+        let listener = listen(&home.socket());
         let (tell, heard) = channel();
         // Ends with the test's process: nothing of it outlives its socket.
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let (script, tell, stream) = (script.clone(), tell.clone(), stream.unwrap());
                 std::thread::spawn(move || {
-                    let mut talk = Talk(stream.try_clone().unwrap());
-                    for line in BufReader::new(stream).lines().map_while(Result::ok) {
+                    let mut talk = Talk { stream: &stream, is_over: false };
+                    for line in BufReader::new(&stream).lines().map_while(Result::ok) {
                         let call: Value = serde_json::from_str(&line).unwrap();
                         let _ = tell.send(call.clone());
                         script(&call, &mut talk);
+                        if talk.is_over {
+                            break;
+                        }
                     }
                     let _ = tell.send(Value::Null);
                 });

@@ -95,6 +95,8 @@ fn shells_complete_verbs_and_topics() {
     assert!(page.contains(".SH TOPICS") && page.contains("security"), "{page}");
 }
 
+// A pipe ends with whoever listens on it.
+#[cfg(unix)]
 #[test]
 fn a_socket_that_nobody_listens_on_is_removed_by_whoever_may_start_no_daemon() {
     let home = Home::new(&Sandbox::start());

@@ -1,14 +1,13 @@
 //! A login that another program held: adopted, renewed, and its own copy taken away only then.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
 
 use serde_json::{Value, json};
 
 use super::{exits, is_sentence_and_hint};
-use crate::support::{Daemon, Home, Sandbox, ended, eventually, post, stderr, stdout};
+use crate::support::{Daemon, Home, Sandbox, ended, eventually, is_private, post, stderr, stdout};
 
 /// What another program holds.
 struct Held {
@@ -145,6 +144,21 @@ fn client(sandbox: &Sandbox) -> String {
     crate::support::parameter(url, "client_id").unwrap()
 }
 
+/// Puts a link in the place of a file; gives where the file is now.
+#[cfg(unix)]
+fn behind_a_link(file: &PathBuf) -> PathBuf {
+    let target = file.with_file_name("really.json");
+    fs::rename(file, &target).unwrap();
+    std::os::unix::fs::symlink(&target, file).unwrap();
+    target
+}
+
+/// Leaves a file where it is: a link takes a right here that few have.
+#[cfg(not(unix))]
+fn behind_a_link(file: &PathBuf) -> PathBuf {
+    file.clone()
+}
+
 #[test]
 fn the_other_program_is_signed_out_of_its_copy_and_a_backup_stays() {
     let sandbox = Sandbox::start();
@@ -152,21 +166,20 @@ fn the_other_program_is_signed_out_of_its_copy_and_a_backup_stays() {
     let daemon = Daemon::of(&sandbox);
     // The Codex CLI takes any file for a login, so that the whole of it goes; a link stays a link.
     let file = first.in_codex(&daemon);
-    let target = file.with_file_name("really.json");
-    fs::rename(&file, &target).unwrap();
-    std::os::unix::fs::symlink(&target, &file).unwrap();
+    let target = behind_a_link(&file);
     let before = read(&target);
     let imported = exits(&daemon, 0, &["import", "codex", "--yes", "--sign-out-other", "--json"]);
     let report: Value = serde_json::from_str(&stdout(&imported)).unwrap();
-    let backup = target.with_file_name("really.json.before-valetkey");
+    let name = target.file_name().unwrap().to_str().unwrap();
+    let backup = target.with_file_name(format!("{name}.before-valetkey"));
     assert_eq!(report["backup"], backup.to_str().unwrap(), "{report}");
     assert_eq!(
         (&report["adopted"], &report["other_signed_out"], &report["status"]["connected"]),
         (&json!(true), &json!(true), &json!(true))
     );
-    assert!(!target.exists() && file.is_symlink());
+    assert!(!target.exists() && (target == file || file.is_symlink()));
     assert_eq!(read(&backup), before);
-    assert_eq!(fs::metadata(&backup).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(is_private(&backup));
 
     // opencode's file holds other logins, which stay to the letter.
     let openai = format!(

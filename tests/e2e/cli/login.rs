@@ -3,11 +3,12 @@
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, ChildStderr, Command, Stdio};
 
-use rustix::process::Signal;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::exits;
-use crate::support::{Daemon, Sandbox, ended, get, signal, skipped, stderr, stdout};
+use crate::support::{
+    Daemon, ENDS_VERBS, Sandbox, ask_to_end, can_ask_to_end, ended, get, stderr, stdout,
+};
 
 /// A login under way in a process of its own.
 struct Login {
@@ -83,12 +84,15 @@ fn an_address_is_shown_and_the_login_ends_when_the_browser_came_back() {
 
 #[test]
 fn ctrl_c_cancels_the_login_and_makes_the_code_worthless() {
+    if !can_ask_to_end("ctrl_c_cancels_the_login_and_makes_the_code_worthless") {
+        return;
+    }
     let sandbox = Sandbox::start();
     let daemon = Daemon::of(&sandbox);
-    for which in [Signal::INT, Signal::TERM] {
+    for way in ENDS_VERBS {
         let mut login = Login::start(&daemon, &["--device"]);
         let code = login.word_after("type the code");
-        signal(&login.child, which);
+        ask_to_end(&login.child, *way);
         let (exit, out, err) = login.end();
         assert_eq!((exit, out.as_str()), (Some(130), ""), "{err}");
         assert!(err.contains("the login was cancelled"), "{err}");
@@ -121,66 +125,4 @@ fn without_a_terminal_and_without_an_earlier_yes_nothing_begins() {
     let mut login = Login { child, shown };
     sandbox.approve_code(&login.word_after("type the code"));
     assert!(ended(&mut login.child).success());
-}
-
-#[test]
-fn on_a_terminal_the_person_is_asked_and_a_plain_yes_is_remembered() {
-    if Command::new("script").arg("--version").output().is_err() {
-        return skipped("there is no `script` to make a terminal with");
-    }
-    let sandbox = Sandbox::start();
-    let daemon = Daemon::of(&sandbox);
-    let ask = |typed: &str| {
-        let mut command = Command::new("script");
-        daemon.furnish(&mut command);
-        let line = format!("{} login --device", env!("CARGO_BIN_EXE_valetkey"));
-        command.args(["-qec", &line, "/dev/null"]).env("TERM", "xterm");
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut typing = child.stdin.take().unwrap();
-        std::io::Write::write_all(&mut typing, typed.as_bytes()).unwrap();
-        (child, typing)
-    };
-    let (mut child, typing) = ask("n\n");
-    let refused = ended(&mut child);
-    let mut shown = String::new();
-    child.stdout.take().unwrap().read_to_string(&mut shown).unwrap();
-    assert_eq!(refused.code(), Some(1), "{shown}");
-    assert!(shown.contains("Terms of Use") && shown.contains("Continue and accept?"), "{shown}");
-    assert_eq!(sandbox.requests("device_code"), 0);
-    drop(typing);
-
-    let (mut child, _typing) = ask("yes\n");
-    sandbox.wait("on=device_code&answered=1");
-    let mut shown = BufReader::new(child.stdout.take().unwrap());
-    let mut seen = String::new();
-    let code = loop {
-        let mut line = String::new();
-        assert_ne!(shown.read_line(&mut line).unwrap(), 0, "no code in:\n{seen}");
-        seen += &line;
-        if let Some(rest) = line.split("type the code").nth(1) {
-            break code_in(rest);
-        }
-    };
-    assert!(seen.contains('▀') || seen.contains('▄'), "no picture to scan:\n{seen}");
-    sandbox.approve_code(&code);
-    std::io::copy(&mut shown, &mut std::io::sink()).ok();
-    assert!(ended(&mut child).success());
-    let status: Value = daemon.status();
-    assert_eq!(status["connected"], true);
-}
-
-/// The code among the colours.
-fn code_in(text: &str) -> String {
-    let is_code = |word: &&str| {
-        word.len() == 10
-            && word.as_bytes()[4] == b'-'
-            && word.bytes().all(|byte| byte == b'-' || byte.is_ascii_uppercase())
-    };
-    let words = text.split(|c: char| c.is_whitespace() || c == '\u{1b}' || c == 'm');
-    words.into_iter().find(is_code).unwrap_or_else(|| panic!("no code in {text:?}")).to_owned()
 }

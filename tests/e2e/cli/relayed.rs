@@ -4,12 +4,12 @@ use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::process::Stdio;
 
-use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::{exits, is_sentence_and_hint};
 use crate::support::{
-    Daemon, Home, LONG, Response, Sandbox, ended, eventually, signal, stderr, stdout,
+    Daemon, ENDS_VERBS, Home, LONG, Response, Sandbox, ask_to_end, can_ask_to_end, ended,
+    eventually, stderr, stdout,
 };
 
 /// A daemon with a loopback door, and where that is.
@@ -81,6 +81,9 @@ fn what_the_vendor_refuses_is_told_with_the_next_step() {
 
 #[test]
 fn ctrl_c_ends_the_completion_at_the_vendor_as_well() {
+    if !can_ask_to_end("ctrl_c_ends_the_completion_at_the_vendor_as_well") {
+        return;
+    }
     let sandbox = Sandbox::start();
     let daemon = Daemon::of(&sandbox);
     daemon.sign_in(&sandbox);
@@ -88,7 +91,7 @@ fn ctrl_c_ends_the_completion_at_the_vendor_as_well() {
     let mut command = daemon.command(&["ask", "-m", "gpt-5.5", "hi"]);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     sandbox.wait("on=responses&in_flight=1");
-    signal(&child, Signal::INT);
+    ask_to_end(&child, ENDS_VERBS[0]);
     assert_eq!(ended(&mut child).code(), Some(130));
     eventually("the vendor is left alone", || {
         let in_flight = &sandbox.stats()["endpoints"]["responses"]["in_flight"];

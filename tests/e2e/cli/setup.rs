@@ -1,5 +1,7 @@
 //! `valetkey setup`: files of a scratch home, as a person has them, changed and changed back.
 
+// Modes and links.
+#[cfg(unix)]
 mod files;
 
 use std::path::PathBuf;
@@ -41,8 +43,12 @@ fn helper(daemon: &Home, config: &str) -> String {
     let auth = &table["model_providers"]["valetkey"]["auth"];
     let words = auth["args"].as_array().unwrap().iter().map(|word| word.as_str().unwrap());
     let mut command = Command::new(auth["command"].as_str().unwrap());
-    let output =
-        command.args(words).env_clear().env("HOME", daemon.path().join("home")).output().unwrap();
+    command.args(words).env_clear().env("HOME", daemon.path().join("home"));
+    // Without it no Windows program finds the network.
+    if let Some(value) = std::env::var_os("SystemRoot").filter(|_| cfg!(windows)) {
+        command.env("SystemRoot", value);
+    }
+    let output = command.output().unwrap();
     assert!(output.status.success(), "{}", stderr(&output));
     stdout(&output).trim().to_owned()
 }
@@ -112,6 +118,8 @@ fn what_the_person_changed_since_stays() {
     assert!(left.contains("model = \"another\"") && !left.contains("valetkey"), "{left}");
 }
 
+// The other agent is a Unix shell.
+#[cfg(unix)]
 #[test]
 fn the_door_stays_open_while_an_agent_needs_it() {
     let sandbox = Sandbox::start();
@@ -174,6 +182,8 @@ fn a_door_that_cannot_be_opened_changes_nothing() {
     assert!(!fake.state().join("setup").exists());
 }
 
+// Where that agent keeps its file cannot be led elsewhere on Windows.
+#[cfg(unix)]
 #[test]
 fn an_agent_that_stores_a_key_gets_one_of_its_own_that_ends_with_it() {
     let sandbox = Sandbox::start();
@@ -230,13 +240,12 @@ fn every_agent_tells_what_to_put_where_and_nothing_is_written_meanwhile() {
     let sandbox = Sandbox::start();
     let home = Home::new(&sandbox).and_env("SHELL", "/bin/zsh");
     let config = read(&home.config());
+    // With a drive before it on Windows, and backslashes that some languages want doubled.
+    let program = if cfg!(windows) { "valetkey.exe" } else { env!("CARGO_BIN_EXE_valetkey") };
     for agent in ["codex", "openhands", "python", "node", "shell"] {
         let shown = stdout(&exits(&home, 0, &["setup", agent]));
         assert!(shown.contains("http://127.0.0.1:") && shown.contains("lease"), "{shown}");
-        assert!(
-            shown.contains(env!("CARGO_BIN_EXE_valetkey")) && shown.contains("[http]"),
-            "{shown}"
-        );
+        assert!(shown.contains(program) && shown.contains("[http]"), "{shown}");
         let told: Value =
             serde_json::from_str(&stdout(&exits(&home, 0, &["setup", agent, "--json"]))).unwrap();
         assert_eq!((&told["agent"], &told["plugged_in"]), (&json!(agent), &json!(false)), "{told}");
@@ -250,6 +259,7 @@ fn every_agent_tells_what_to_put_where_and_nothing_is_written_meanwhile() {
     assert!(!home.state().exists());
 }
 
+#[cfg(unix)]
 #[test]
 fn a_shell_gets_the_door_and_a_lease_for_the_day() {
     let sandbox = Sandbox::start();

@@ -3,10 +3,10 @@
 use std::fs;
 use std::process::{Child, Stdio};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::exits;
-use crate::support::{Home, Line, Sandbox, ended, eventually, stderr, stdout};
+use crate::support::{Home, Sandbox, ended, eventually, stderr, stdout};
 
 /// A home whose daemon, if one was started there, is ended with the test.
 struct Spawned(Home);
@@ -74,13 +74,14 @@ fn a_daemon_that_cannot_start_says_why_through_the_verb() {
     assert!(said.contains("valetkey serve"), "{said}");
 }
 
+// There are no sessions elsewhere.
+#[cfg(unix)]
 #[test]
 fn a_started_daemon_is_not_ended_with_the_terminal_that_started_it() {
     let sandbox = Sandbox::start();
     let spawned = Spawned(Home::new(&sandbox));
     let home = &spawned.0;
-    exits(home, 0, &["rpc", "ping"]);
-    let info = Line::connect(&home.socket()).call("info", &json!({})).unwrap();
+    let info: Value = serde_json::from_str(&stdout(&exits(home, 0, &["rpc", "info"]))).unwrap();
     let pid = rustix::process::Pid::from_raw(info["pid"].as_i64().unwrap().try_into().unwrap());
     // It leads a session of its own: no hang-up and no Ctrl-C of ours reaches it.
     assert_eq!(rustix::process::getsid(pid).unwrap(), pid.unwrap());

@@ -18,7 +18,7 @@ fn without_a_terminal_it_says_what_to_use_and_starts_nothing() {
     let output = exits(&home, 2, &["watch"]);
     is_sentence_and_hint(&output);
     assert!(stderr(&output).contains("valetkey usage --json"), "{}", stderr(&output));
-    assert!(!home.socket().exists(), "no daemon was started for nothing");
+    assert!(!home.data().exists(), "no daemon was started for nothing");
 }
 
 /// The sums since the start of the one client that there is.

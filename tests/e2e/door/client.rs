@@ -2,24 +2,33 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::os::unix::net::UnixStream;
 
-use crate::support::{Daemon, LONG, Response};
+use crate::support::{Daemon, LONG, Response, Socket, connect};
 
 /// Bytes there and back.
 pub(super) trait Wire: Read + Write + Send {
-    fn half_close(&self);
+    /// Ends the input of the other side; says whether it could do so and still hear it.
+    fn half_close(&self) -> bool;
 }
 
 impl Wire for TcpStream {
-    fn half_close(&self) {
+    fn half_close(&self) -> bool {
         self.shutdown(Shutdown::Write).unwrap();
+        true
     }
 }
 
-impl Wire for UnixStream {
-    fn half_close(&self) {
+impl Wire for Socket {
+    #[cfg(unix)]
+    fn half_close(&self) -> bool {
         self.shutdown(Shutdown::Write).unwrap();
+        true
+    }
+
+    /// A pipe closes in both directions at once.
+    #[cfg(windows)]
+    fn half_close(&self) -> bool {
+        false
     }
 }
 
@@ -39,9 +48,7 @@ impl Web {
 
     #[track_caller]
     pub(super) fn socket(daemon: &Daemon) -> Self {
-        let wire = UnixStream::connect(daemon.socket()).unwrap();
-        wire.set_read_timeout(Some(LONG)).unwrap();
-        Self { wire: Box::new(wire), host: "valetkey".to_owned() }
+        Self { wire: Box::new(connect(&daemon.socket())), host: "valetkey".to_owned() }
     }
 
     #[track_caller]
@@ -88,8 +95,9 @@ impl Web {
         let _ = self.wire.write_all(bytes);
     }
 
-    pub(super) fn half_close(&self) {
-        self.wire.half_close();
+    /// Ends the input of the other side, where the connection has such an end; says whether it has.
+    pub(super) fn half_close(&self) -> bool {
+        self.wire.half_close()
     }
 
     /// The next answer, of a length that it tells; nothing where the connection ends first.

@@ -1,12 +1,11 @@
 //! Keys and leases from their making to their end.
 
 use std::net::TcpListener;
-use std::os::unix::fs::MetadataExt as _;
 
 use serde_json::json;
 
 use super::{Web, address, get_with, is_error, lease, with_door};
-use crate::support::{Daemon, Home, Sandbox};
+use crate::support::{Daemon, Home, Sandbox, is_private};
 
 #[test]
 fn a_lease_needs_an_open_door_and_says_how_to_open_one() {
@@ -39,7 +38,7 @@ fn a_lease_opens_the_door_until_the_daemon_ends_and_a_key_beyond() {
         assert_eq!(get_with(&daemon, "/healthz", opens).status, 200);
     }
     let file = daemon.data().join("keys.json");
-    assert_eq!(std::fs::metadata(&file).unwrap().mode() & 0o777, 0o600);
+    assert!(is_private(&file));
 
     daemon.restart();
     is_error(&get_with(&daemon, "/healthz", &lease), 401, "invalid_api_key");

@@ -3,7 +3,6 @@
 use std::fs;
 use std::time::Instant;
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
 
 use super::*;
@@ -15,7 +14,10 @@ const STREAMS: usize = 1000;
 const KIB_EACH: u64 = 48;
 
 /// Files that may be open, here and in the daemon: two for each stream, and some.
+#[cfg(unix)]
 fn room_for_files() -> bool {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
     let limit = getrlimit(Resource::Nofile);
     let most = limit.maximum.unwrap_or(u64::MAX);
     most >= 4 * STREAMS as u64
@@ -26,7 +28,13 @@ fn room_for_files() -> bool {
         .is_ok()
 }
 
-/// What a process holds in memory, in KiB.
+/// There is no such limit.
+#[cfg(not(unix))]
+fn room_for_files() -> bool {
+    true
+}
+
+/// What a process holds in memory, in KiB, where /proc tells of it.
 fn resident_kib(pid: u32) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;

@@ -5,9 +5,15 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value, json};
+use valetkey::store::{Record, format};
 
-use super::{beginning, force, kept, reason};
+use super::{beginning, force, reason};
 use crate::support::*;
+
+fn kept(daemon: &Daemon) -> Record {
+    let bytes = std::fs::read(daemon.credential("default")).unwrap();
+    format::decode(&bytes).unwrap_or_else(|error| panic!("{error}"))
+}
 
 /// Something mounted over a folder, for as long as this lives.
 pub(crate) struct Mounted(PathBuf);

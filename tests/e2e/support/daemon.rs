@@ -106,11 +106,15 @@ impl Daemon {
 
     /// Tells it to stop: SIGTERM, or the call that its service manager's verb makes where there are no signals.
     #[track_caller]
-    fn tell_to_stop(&self) {
+    pub(crate) fn tell_to_stop(&self) {
         #[cfg(unix)]
         self.signal(rustix::process::Signal::TERM);
         #[cfg(not(unix))]
-        self.ok("shutdown", json!({}));
+        super::eventually("there is a place for the word to stop", || {
+            let mut line = self.connect();
+            line.request("shutdown", &json!({}));
+            line.recv().filter(|answer| answer["result"] == json!({}))
+        });
     }
 
     /// `kill -9`.

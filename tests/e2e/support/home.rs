@@ -137,6 +137,13 @@ impl Home {
                 command.env(name, value);
             }
         }
+        // What other programs keep at home: Windows tells where that is, whatever the environment says.
+        if cfg!(windows) {
+            let home = self.path().join("home");
+            command
+                .env("CODEX_HOME", home.join(".codex"))
+                .env("XDG_DATA_HOME", home.join(".local").join("share"));
+        }
         for (name, value) in &self.environment {
             command.env(name, value);
         }

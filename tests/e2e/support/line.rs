@@ -107,6 +107,22 @@ impl Line {
         self.reader.get_ref().shutdown(std::net::Shutdown::Write).unwrap();
     }
 
+    /// What still comes when nothing is owed any more: before the daemon's end, where ours can be told without
+    /// closing both directions, and before the answer to one more call elsewhere.
+    #[track_caller]
+    pub(crate) fn surplus(&mut self) -> Option<Value> {
+        #[cfg(unix)]
+        {
+            self.half_close();
+            self.recv()
+        }
+        #[cfg(not(unix))]
+        {
+            let id = self.request("ping", &json!({}));
+            self.recv().filter(|message| message["id"] != id)
+        }
+    }
+
     /// Listens for so long and expects to hear nothing.
     #[track_caller]
     pub(crate) fn is_silent_for(&mut self, time: Duration) {

@@ -51,6 +51,8 @@ pub(super) use windows::Readiness;
 
 #[cfg(windows)]
 mod windows {
+    use std::io::{Read as _, Write as _};
+
     use super::super::Socket;
     use super::{Command, Home, SLICE};
 
@@ -65,10 +67,19 @@ mod windows {
 
         pub(in super::super) fn announce(&self, _: &mut Command) {}
 
-        /// Whether it can be opened, which is when the daemon would say that it is ready.
+        /// Whether it answers there, which is when the daemon would say that it is ready. It closes this
+        /// connection itself, and so has a place to give again when the test begins.
         pub(in super::super) fn heard(&self, beginning: &str) -> Option<String> {
+            const ASKING: &[u8] =
+                b"GET /healthz HTTP/1.1\r\nhost: valetkey\r\nconnection: close\r\n\r\n";
+
             assert_eq!(beginning, "READY=1", "nothing else can be told here");
-            if Socket::connect(&self.0).is_ok() {
+            let answer = Socket::connect(&self.0).and_then(|mut pipe| {
+                pipe.write_all(ASKING)?;
+                let mut answer = String::new();
+                pipe.read_to_string(&mut answer).map(|_| answer)
+            });
+            if answer.is_ok_and(|answer| answer.starts_with("HTTP/1.1 200 ")) {
                 return Some(beginning.to_owned());
             }
             std::thread::sleep(SLICE / 10);

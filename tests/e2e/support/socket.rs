@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use interprocess::local_socket::{GenericFilePath, Listener, ListenerOptions, ToFsName as _};
+
 use super::LONG;
 
 #[cfg(unix)]
@@ -17,6 +19,16 @@ pub(crate) fn connect(name: &Path) -> Socket {
         Socket::connect(name).unwrap_or_else(|error| panic!("{}: {error}", name.display()));
     bound_reads(&mut socket, LONG);
     socket
+}
+
+/// Listens where a client looks for its daemon.
+#[track_caller]
+pub(crate) fn listen(name: &Path) -> Listener {
+    let options = ListenerOptions::new().name(name.to_fs_name::<GenericFilePath>().unwrap());
+    // A client asks whose a pipe is, and under Wine one that was made without a descriptor is nobody's.
+    #[cfg(windows)]
+    let options = windows::own(options);
+    options.create_sync().unwrap_or_else(|error| panic!("{}: {error}", name.display()))
 }
 
 /// Ends each read from now on after so long.
@@ -40,7 +52,19 @@ mod windows {
     use std::path::Path;
     use std::time::Duration;
 
+    use interprocess::local_socket::ListenerOptions;
+    use interprocess::os::windows::local_socket::ListenerOptionsExt as _;
+    use interprocess::os::windows::security_descriptor::SecurityDescriptor;
+    use valetkey::platform::access_list::own_sid;
     use valetkey::platform::ipc::{BlockingStream, connect_blocking};
+    use widestring::U16CString;
+
+    /// Makes a pipe that is to be made this user's alone.
+    pub(super) fn own(options: ListenerOptions<'_>) -> ListenerOptions<'_> {
+        let own = own_sid().unwrap();
+        let descriptor = U16CString::from_str(format!("O:{own}D:P(A;;FA;;;{own})")).unwrap();
+        options.security_descriptor(SecurityDescriptor::deserialize(&descriptor).unwrap())
+    }
 
     /// A named pipe, opened by name. It has no half that could be closed before the other.
     #[derive(Debug)]

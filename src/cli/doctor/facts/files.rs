@@ -16,7 +16,8 @@ const ENTRIES_MAX: usize = 512;
 /// What lies around on the disk.
 #[derive(Debug)]
 pub(in super::super) struct Files {
-    pub(in super::super) socket: Socket,
+    /// Nothing where sockets are no files.
+    pub(in super::super) socket: Option<Socket>,
     pub(in super::super) looked: Vec<Looked>,
     pub(in super::super) disks: Vec<Disk>,
     /// Known only where no daemon answers.
@@ -82,11 +83,11 @@ pub(super) fn look(paths: &Paths) -> Files {
     let folder = socket.parent().filter(|dir| !dir.as_os_str().is_empty());
     let followed = |path: &Path| vitals::entry(path, true).map_err(|error| error.to_string());
     Files {
-        socket: Socket {
+        socket: vitals::SOCKETS_ARE_FILES.then(|| Socket {
             entry: vitals::entry(&socket, false).map_err(|error| error.to_string()),
             folder: folder.map_or(Ok(None), followed),
             path: socket.clone(),
-        },
+        }),
         looked: all(paths),
         disks: disks(paths),
         lock: None,
@@ -223,7 +224,7 @@ mod tests {
         assert_eq!(seen, [paths.data_dir.as_path(), &credentials, &link]);
         let kind = files.looked[2].entry.as_ref().unwrap().kind;
         assert_eq!(kind, vitals::Kind::Link);
-        assert_eq!(files.socket.entry, Ok(None));
+        assert_eq!(files.socket.unwrap().entry, Ok(None));
         assert_eq!(files.disks.len(), 1, "both are on one disk: {:?}", files.disks);
     }
 }

@@ -148,7 +148,7 @@ fn one_disk(facts: &Facts, disk: &Disk) -> Finding {
         Ok(None) => return Finding::skip(name, "this system does not tell"),
         Err(why) => return Finding::skip(name, format!("{short}: {why}")),
     };
-    let fix = format!("df -h {}", facts.home.word(&disk.path));
+    let fix = facts.shell.show_room(&facts.home.word(&disk.path));
     if space.read_only {
         return Finding::fail(
             name,

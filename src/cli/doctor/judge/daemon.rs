@@ -60,7 +60,7 @@ pub(super) fn answers(facts: &Facts) -> Vec<Finding> {
 
 fn kill_holder(facts: &Facts) -> Option<String> {
     match facts.files.as_ref()?.lock.as_ref()? {
-        Lock::Held { pid: Some(pid), .. } => Some(format!("kill -9 {pid}")),
+        Lock::Held { pid: Some(pid), .. } => Some(facts.shell.end_at_once(*pid)),
         _ => None,
     }
 }
@@ -119,7 +119,7 @@ pub(super) fn socket(facts: &Facts) -> Vec<Finding> {
         return vec![Finding::fail(name, what, fix)];
     }
     let Some(files) = &facts.files else { return vec![Finding::skip(name, nowhere(facts))] };
-    let at = &files.socket;
+    let Some(at) = &files.socket else { return vec![pipe(facts, &paths.socket)] };
     let mut findings = Vec::new();
     match &at.folder {
         Ok(Some(folder)) => findings.extend(folder_fault(facts, &at.path, *folder)),
@@ -136,13 +136,27 @@ pub(super) fn socket(facts: &Facts) -> Vec<Finding> {
     findings
 }
 
+/// A pipe is no file: it is there as long as its daemon is, and its client has seen whose it is.
+fn pipe(facts: &Facts, pipe: &str) -> Finding {
+    match &facts.daemon {
+        Daemon::Answers(_) => Finding::ok("socket", format!("{pipe}, yours alone")),
+        Daemon::Foreign(_) => {
+            Finding::fail("socket", format!("{pipe} was taken by another user"), "valetkey paths")
+        }
+        Daemon::Absent { .. } => {
+            Finding::skip("socket", format!("{pipe} is not there, as no daemon is"))
+        }
+        _ => Finding::skip("socket", format!("it cannot be told whose {pipe} is")),
+    }
+}
+
 fn entry_fault(facts: &Facts, entry: Entry, short: &str, word: &str) -> Finding {
     let name = "socket";
     if entry.kind != Kind::Socket {
         return Finding::fail(
             name,
             format!("{short} is no socket, and is in the way of one"),
-            format!("mv {word} {word}.aside"),
+            facts.shell.set_aside(word),
         );
     }
     if entry.owner.is_some() && entry.owner != facts.uid {
@@ -158,7 +172,7 @@ fn entry_fault(facts: &Facts, entry: Entry, short: &str, word: &str) -> Finding 
         return Finding::warn(
             name,
             format!("{short} is open to others ({:03o})", mode & 0o777),
-            format!("chmod 600 {word}"),
+            facts.shell.restrict_file(word),
         );
     }
     if matches!(facts.daemon, Daemon::Absent { stale: true }) {
@@ -206,7 +220,7 @@ pub(super) fn lock(facts: &Facts) -> Vec<Finding> {
                 (None, _) => "a process".to_owned(),
             };
             let what = format!("{who} holds the logins and does not answer on this socket");
-            let fix = pid.map_or_else(|| "valetkey paths".to_owned(), |pid| format!("kill {pid}"));
+            let fix = pid.map_or_else(|| "valetkey paths".to_owned(), |pid| facts.shell.end(pid));
             Finding::fail(name, what, fix)
         }
     }]

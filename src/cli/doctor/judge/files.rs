@@ -1,8 +1,7 @@
 //! Whether our files and folders are ours alone, and whether the configuration means anything.
 
-use crate::platform::vitals::{Entry, Kind};
+use crate::platform::vitals::{Access, Entry, Kind};
 
-use super::super::discreet::quoted;
 use super::super::facts::{Daemon, Facts, Looked, Role};
 use super::{Finding, nowhere};
 
@@ -36,35 +35,45 @@ fn fault(facts: &Facts, looked: &Looked) -> Option<Finding> {
     let entry: Entry = match looked.entry {
         Ok(entry) => entry,
         Err(ref why) => {
-            let fix = format!("ls -ld {word}");
-            return Some(Finding::fail(name, format!("{short} cannot be looked at: {why}"), fix));
+            let what = format!("{short} cannot be looked at: {why}");
+            return Some(Finding::fail(name, what, facts.shell.show_rights(&word)));
         }
     };
     if let Some(owner) = entry.owner.filter(|owner| Some(*owner) != facts.uid) {
         let fix = match facts.uid {
             // Root would take it away from whom it belongs to.
             Some(0) => format!("sudo -u '#{owner}' valetkey doctor"),
-            _ => format!("sudo chown -R \"$(id -un)\" {word}"),
+            _ => facts.shell.take(&word),
         };
         return Some(Finding::fail(name, format!("{short} belongs to user {owner}"), fix));
     }
+    if entry.access == Some(Access::Foreign) {
+        let what = format!("{short} belongs to another user");
+        return Some(Finding::fail(name, what, facts.shell.take(&word)));
+    }
     let kind = |wanted: Kind, what: &str| {
         (entry.kind != wanted).then(|| {
-            Finding::fail(name, format!("{short} is no {what}"), format!("mv {word} {word}.aside"))
+            Finding::fail(name, format!("{short} is no {what}"), facts.shell.set_aside(&word))
         })
     };
-    let mode = entry.mode.unwrap_or(0o600);
+    // What stands in the list of what is only trusted, is the person's own choice or the system's.
+    let listed = entry.access == Some(Access::Shared);
+    let mode = entry.mode.unwrap_or(0o700);
     match looked.role {
         Role::Private => kind(Kind::Folder, "folder").or_else(|| {
             let shown = mode & 0o777;
             if mode & 0o700 != 0o700 {
                 let what = format!("{short} is closed to yourself ({shown:03o})");
-                return Some(Finding::fail(name, what, format!("chmod 700 {word}")));
+                return Some(Finding::fail(name, what, facts.shell.restrict_folder(&word)));
+            }
+            if listed {
+                let what = format!("{short} is open to others");
+                return Some(Finding::warn(name, what, facts.shell.restrict_folder(&word)));
             }
             let open = mode & 0o077 != 0;
             open.then(|| {
                 let what = format!("{short} is open to others ({shown:03o})");
-                Finding::warn(name, what, format!("chmod 700 {word}"))
+                Finding::warn(name, what, facts.shell.restrict_folder(&word))
             })
         }),
         Role::Secret => kind(Kind::File, "plain file, and is not read").or_else(|| {
@@ -76,10 +85,14 @@ fn fault(facts: &Facts, looked: &Looked) -> Option<Finding> {
                     format!("cp -p {word} {word}.new && mv {word}.new {word}"),
                 ));
             }
+            if listed {
+                let what = format!("{short} is open to others");
+                return Some(Finding::fail(name, what, facts.shell.restrict_file(&word)));
+            }
             (mode & 0o077 != 0 || mode & 0o600 != 0o600).then(|| {
                 let who = if mode & 0o077 != 0 { "open to others" } else { "closed to yourself" };
                 let what = format!("{short} is {who} ({:03o})", mode & 0o777);
-                Finding::fail(name, what, format!("chmod 600 {word}"))
+                Finding::fail(name, what, facts.shell.restrict_file(&word))
             })
         }),
         Role::Trusted => {
@@ -107,7 +120,7 @@ pub(super) fn config(facts: &Facts) -> Vec<Finding> {
     let config = match &facts.config {
         Ok(config) => config,
         Err(why) => {
-            return vec![Finding::fail(name, why.clone(), format!("${{EDITOR:-vi}} {word}"))];
+            return vec![Finding::fail(name, why.clone(), facts.shell.edit(&word))];
         }
     };
     if let Daemon::Answers(told) = &facts.daemon {
@@ -146,7 +159,7 @@ pub(super) fn hooks(facts: &Facts) -> Vec<Finding> {
         .map(|hook| {
             let program = facts.home.shorten(&hook.program);
             let what = format!("{} cannot be run: there is no program {program}", hook.setting);
-            Finding::fail(name, what, format!("command -v {}", quoted(&program)))
+            Finding::fail(name, what, facts.shell.find(&program))
         })
         .collect();
     if !missing.is_empty() {

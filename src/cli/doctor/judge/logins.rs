@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use crate::platform::shell::Shell;
 use crate::rpc::{State, Status};
 
 use super::super::super::words::moment;
-use super::super::discreet::{discreet, quoted};
+use super::super::discreet::discreet;
 use super::super::facts::{Daemon, Facts};
 use super::Finding;
 
@@ -132,6 +133,7 @@ fn said(status: &Status, text: &str) -> String {
 
 /// A verb for this very login.
 fn command(status: &Status, verb: &str) -> String {
-    let (vendor, account) = (quoted(&status.vendor), quoted(&status.account));
+    let word = |name: &str| Shell::NATIVE.quoted(name);
+    let (vendor, account) = (word(&status.vendor), word(&status.account));
     format!("valetkey {verb} --vendor {vendor} --account {account}")
 }

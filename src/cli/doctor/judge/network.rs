@@ -51,25 +51,26 @@ fn reached(facts: &Facts, half: Half, name: &'static str, consequence: &str) -> 
         return vec![Finding::skip(name, "the configuration, which names it, cannot be read")];
     }
     let of_half = facts.reaches.iter().filter(|reach| reach.half == half);
-    let findings: Vec<Finding> = of_half.map(|reach| one(reach, name, consequence)).collect();
+    let findings: Vec<Finding> =
+        of_half.map(|reach| one(facts, reach, name, consequence)).collect();
     if findings.is_empty() {
         return vec![Finding::skip(name, "it could not be asked in time")];
     }
     findings
 }
 
-fn one(reach: &Reach, name: &'static str, consequence: &str) -> Finding {
+fn one(facts: &Facts, reach: &Reach, name: &'static str, consequence: &str) -> Finding {
     let host = &reach.host;
     match &reach.outcome {
         Ok(answer) if answer.status >= 500 => Finding::warn(
             name,
             format!("{host} answers with HTTP {}: it is in trouble itself", answer.status),
-            format!("curl -sSI {}", address(host)),
+            facts.shell.ask(&address(host)),
         ),
         Ok(_) => Finding::ok(name, format!("{host} answers")),
         Err(why) => {
             let what = format!("{host} cannot be reached, and {consequence}: {}", cause(why));
-            Finding::fail(name, what, format!("curl -sSI {}", address(host)))
+            Finding::fail(name, what, facts.shell.ask(&address(host)))
         }
     }
 }

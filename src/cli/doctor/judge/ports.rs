@@ -40,7 +40,7 @@ pub(super) fn callbacks(facts: &Facts) -> Vec<Finding> {
                 Finding::fail(name, what, "valetkey login --device")
             } else {
                 let what = format!("{what}; a browser comes back on the other one");
-                Finding::warn(name, what, ended(holder))
+                Finding::warn(name, what, ended(facts, holder))
             }
         })
         .collect()
@@ -75,7 +75,7 @@ pub(super) fn door(facts: &Facts) -> Vec<Finding> {
             name,
             format!("it is closed, because {} has {asked}", who(holder)),
             match holder.pid {
-                Some(pid) => format!("kill {pid} && valetkey rpc reload"),
+                Some(pid) => facts.shell.then(&facts.shell.end(pid), "valetkey rpc reload"),
                 None => look_up(facts, asked.port()),
             },
         ),
@@ -128,14 +128,16 @@ fn who(holder: &Holder) -> String {
     }
 }
 
-fn ended(holder: &Holder) -> String {
-    holder.pid.map_or_else(|| "valetkey login --device".to_owned(), |pid| format!("kill {pid}"))
+fn ended(facts: &Facts, holder: &Holder) -> String {
+    let other = || "valetkey login --device".to_owned();
+    holder.pid.map_or_else(other, |pid| facts.shell.end(pid))
 }
 
 /// What names the process, asked with more rights than ours.
 fn look_up(facts: &Facts, port: u16) -> String {
     match facts.system {
         "linux" => format!("sudo ss -ltnp 'sport = :{port}'"),
+        "windows" => format!("netstat -ano -p TCP | findstr :{port}"),
         _ => format!("sudo lsof -nP -iTCP:{port} -sTCP:LISTEN"),
     }
 }

@@ -17,7 +17,8 @@ use crate::clock::Timestamp;
 use crate::config::Config;
 use crate::platform::manager::ServiceState;
 use crate::platform::paths::Paths;
-use crate::platform::vitals::{Entry, Holder, Kind, Space};
+use crate::platform::shell::Shell;
+use crate::platform::vitals::{Access, Entry, Holder, Kind, Space};
 use crate::rpc::{ImportSource, Info, PROTOCOL, Status};
 use crate::vendor::reach::Reached;
 
@@ -25,7 +26,7 @@ const NOW: Timestamp = Timestamp(1_800_000_000_000);
 const ACCOUNT_ID: &str = "7c1d3f8e-5a0b";
 
 fn entry(kind: Kind, mode: u32) -> Entry {
-    Entry { kind, owner: Some(1000), mode: Some(mode), names: 1 }
+    Entry { kind, owner: Some(1000), mode: Some(mode), access: None, names: 1 }
 }
 
 fn looked(path: &str, role: Role, entry: Entry) -> Looked {
@@ -91,6 +92,7 @@ fn healthy() -> Facts {
     Facts {
         now: NOW,
         system: "linux",
+        shell: Shell::Posix,
         uid: Some(1000),
         home: Home::at(home),
         headless: true,
@@ -104,11 +106,11 @@ fn healthy() -> Facts {
         hooks: Vec::new(),
         daemon: Daemon::Answers(Box::new(answering())),
         files: Some(Files {
-            socket: Socket {
+            socket: Some(Socket {
                 path: "/run/user/1000/valetkey/valetkey.sock".into(),
                 entry: Ok(Some(entry(Kind::Socket, 0o600))),
                 folder: Ok(Some(entry(Kind::Folder, 0o700))),
-            },
+            }),
             looked: vec![
                 looked(
                     "/home/pat/.config/valetkey/config.toml",
@@ -181,11 +183,29 @@ fn no_daemon(facts: &mut Facts) {
     facts.daemon = Daemon::Absent { stale: false };
     let files = facts.files.as_mut().unwrap();
     files.lock = Some(Lock::Free);
-    files.socket.entry = Ok(None);
+    if let Some(socket) = &mut files.socket {
+        socket.entry = Ok(None);
+    }
 }
 
 fn files(facts: &mut Facts) -> &mut Files {
     facts.files.as_mut().unwrap()
+}
+
+fn socket(facts: &mut Facts) -> &mut Socket {
+    files(facts).socket.as_mut().unwrap()
+}
+
+/// The same machine where there are pipes and access lists.
+fn on_windows(facts: &mut Facts) {
+    (facts.system, facts.shell, facts.uid) = ("windows", Shell::PowerShell, None);
+    facts.places.as_mut().unwrap().socket = r"\\.\pipe\valetkey-S-1-5-21-1-2-3-1001".into();
+    let files = files(facts);
+    files.socket = None;
+    for looked in &mut files.looked {
+        let entry = looked.entry.as_mut().unwrap();
+        *entry = Entry { owner: None, mode: None, access: Some(Access::Own), ..*entry };
+    }
 }
 
 #[test]
@@ -267,7 +287,7 @@ fn another_version_and_a_file_that_was_replaced() {
 
 #[test]
 fn a_socket_that_is_stale_open_foreign_or_none() {
-    let set = |entry: Entry| move |facts: &mut Facts| files(facts).socket.entry = Ok(Some(entry));
+    let set = |entry: Entry| move |facts: &mut Facts| socket(facts).entry = Ok(Some(entry));
     let (_, fix) = fault("socket", Verdict::Warn, set(entry(Kind::Socket, 0o666)));
     assert_eq!(fix, "chmod 600 /run/user/1000/valetkey/valetkey.sock");
     let (what, _) = fault("socket", Verdict::Fail, set(entry(Kind::File, 0o600)));
@@ -280,11 +300,11 @@ fn a_socket_that_is_stale_open_foreign_or_none() {
     });
     assert!(what.contains("left behind"), "{what}");
     let (_, fix) = fault("socket", Verdict::Fail, |facts| {
-        files(facts).socket.folder = Ok(Some(entry(Kind::Folder, 0o777)));
+        socket(facts).folder = Ok(Some(entry(Kind::Folder, 0o777)));
     });
     assert_eq!(fix, "chmod go-w /run/user/1000/valetkey");
     found("socket", Verdict::Ok, |facts| {
-        files(facts).socket.folder = Ok(Some(entry(Kind::Folder, 0o1777)));
+        socket(facts).folder = Ok(Some(entry(Kind::Folder, 0o1777)));
     });
     let (what, _) = fault("socket", Verdict::Fail, |facts| {
         facts.places.as_mut().unwrap().socket = format!("/{}", "x".repeat(200));
@@ -339,6 +359,53 @@ fn files_that_others_may_read_or_own() {
         files(facts).looked.push(Looked { path: credential.into(), role: Role::Secret, entry });
     };
     assert!(fault("files", Verdict::Fail, unseen).0.contains("Permission denied"));
+}
+
+#[test]
+fn on_windows_pipes_and_access_lists_are_judged_and_nobody_is_told_a_command_of_unix() {
+    let all = findings(on_windows);
+    assert!(all.iter().all(|finding| finding.verdict == Verdict::Ok), "{all:#?}");
+    let pipe = r"\\.\pipe\valetkey-S-1-5-21-1-2-3-1001";
+    assert_eq!(found("socket", Verdict::Ok, on_windows).0, format!("{pipe}, yours alone"));
+    let absent = |facts: &mut Facts| {
+        on_windows(facts);
+        no_daemon(facts);
+    };
+    assert!(found("socket", Verdict::Skip, absent).0.starts_with(pipe));
+    let with = |role: Role, kind: Kind, access: Access| {
+        move |facts: &mut Facts| {
+            on_windows(facts);
+            let entry = Entry { owner: None, mode: None, access: Some(access), ..entry(kind, 0) };
+            files(facts).looked.push(looked("/home/pat/openai.json", role, entry));
+        }
+    };
+    let (what, fix) = fault("files", Verdict::Fail, with(Role::Secret, Kind::File, Access::Shared));
+    assert_eq!(what, "~/openai.json is open to others");
+    let word = "~/openai.json";
+    assert_eq!(fix, format!("icacls {word} /inheritance:r /grant:r \"${{env:USERNAME}}:F\""));
+    fault("files", Verdict::Warn, with(Role::Private, Kind::Folder, Access::Shared));
+    found("files", Verdict::Ok, with(Role::Trusted, Kind::File, Access::Shared));
+    let (_, fix) = fault("files", Verdict::Fail, with(Role::Trusted, Kind::File, Access::Foreign));
+    assert_eq!(fix, format!("takeown /F {word}"));
+    // Everything that can be wrong at once.
+    let wrong = |facts: &mut Facts| {
+        on_windows(facts);
+        facts.daemon = Daemon::Silent { why: "no answer".into() };
+        files(facts).lock = Some(Lock::Held { pid: Some(4711), program: None });
+        files(facts).disks = vec![disk(0, None, false)];
+        facts.config = Err("c:1:1: wrong".into());
+        for reach in &mut facts.reaches {
+            reach.outcome = Err("down".into());
+        }
+    };
+    let unix = ["kill ", "chmod", "sudo", "mv ", "ls ", "df ", "curl ", "&&", "EDITOR", "unset"];
+    let fixes: Vec<String> = findings(wrong).into_iter().filter_map(|one| one.fix).collect();
+    assert!(fixes.len() > 5, "{fixes:?}");
+    for fix in fixes {
+        // `taskkill` is theirs.
+        let fix = fix.replace("taskkill", "");
+        assert!(unix.iter().all(|word| !fix.contains(word)), "{fix}");
+    }
 }
 
 #[test]

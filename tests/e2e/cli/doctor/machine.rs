@@ -7,6 +7,7 @@ use std::process::Stdio;
 use serde_json::json;
 
 use super::{Report, healthy};
+#[cfg(unix)]
 use crate::storage::disks::{Mounted, fill, may_mount};
 use crate::support::{Daemon, Home, Sandbox, ended};
 
@@ -47,7 +48,11 @@ fn a_door_that_another_process_keeps_shut() {
     let daemon = Daemon::start(Home::new(&sandbox).and_config(&listen));
     daemon.sign_in(&sandbox);
     let report = Report::of(&daemon, 1);
-    let look = format!("sudo lsof -nP -iTCP:{} -sTCP:LISTEN", address.port());
+    let look = if cfg!(windows) {
+        format!("netstat -ano -p TCP | findstr :{}", address.port())
+    } else {
+        format!("sudo lsof -nP -iTCP:{} -sTCP:LISTEN", address.port())
+    };
     let fix = ours("kill PID && valetkey rpc reload", &look);
     report.says('✗', "door", &format!("has {address}"), &fix);
     report.nothing_but(&["door"]);
@@ -63,6 +68,8 @@ fn a_door_that_another_process_keeps_shut() {
     report.says('!', "door", "asks for none: it was not told", "valetkey rpc reload");
 }
 
+// A file system is mounted for it.
+#[cfg(unix)]
 #[test]
 fn a_disk_without_room() {
     if !may_mount("a_disk_without_room") {
@@ -81,6 +88,8 @@ fn a_disk_without_room() {
     report.nothing_but(&["disk"]);
 }
 
+// A file system is mounted for it.
+#[cfg(unix)]
 #[test]
 fn a_disk_that_takes_no_writes() {
     if !may_mount("a_disk_that_takes_no_writes") {

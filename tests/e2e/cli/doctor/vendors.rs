@@ -8,6 +8,11 @@ use serde_json::json;
 use super::{Report, healthy, refuse_refresh};
 use crate::support::{Daemon, Home, Sandbox, eventually};
 
+/// The command that asks an address with other eyes.
+fn curl(url: &str) -> String {
+    format!("curl{} -sSI {url}", std::env::consts::EXE_SUFFIX)
+}
+
 /// An address on this machine where nobody listens.
 fn nowhere() -> String {
     format!("http://{}", TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap())
@@ -19,6 +24,8 @@ fn a_clock_that_is_not_the_issuers_is_told_with_its_direction() {
     let daemon = healthy(&sandbox);
     let set = if cfg!(target_os = "linux") {
         "sudo timedatectl set-ntp true"
+    } else if cfg!(windows) {
+        "w32tm /resync"
     } else {
         "sudo sntp -sS time.apple.com"
     };
@@ -44,14 +51,15 @@ fn an_issuer_that_is_down_and_an_api_that_is() {
     let daemon = Daemon::start(Home::with_config(&config));
     daemon.sign_in(&sandbox);
     let report = Report::of(&daemon, 1);
-    report.says('✗', "api", "completions cannot be carried", &format!("curl -sSI {gone}"));
+    report.says('✗', "api", "completions cannot be carried", &curl(&gone));
     report.line('✓', "issuer");
     report.nothing_but(&["api"]);
     let url = sandbox.url().to_owned();
     drop(sandbox);
     let report = Report::of(&daemon, 1);
-    report.says('✗', "issuer", "tokens cannot be renewed", &format!("curl -sSI {url}"));
-    assert!(report.line('✗', "issuer").message.contains("Connection refused"), "{}", report.text);
+    report.says('✗', "issuer", "tokens cannot be renewed", &curl(&url));
+    let refused = if cfg!(windows) { "refused" } else { "Connection refused" };
+    assert!(report.line('✗', "issuer").message.contains(refused), "{}", report.text);
     report.line('–', "clock");
     report.nothing_but(&["api", "issuer"]);
 }
@@ -65,7 +73,7 @@ fn an_issuer_that_never_answers_is_waited_for_a_moment_only() {
     let began = Instant::now();
     let report = Report::of(&daemon, 1);
     assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
-    let curl = format!("curl -sSI {}", sandbox.url());
+    let curl = curl(sandbox.url());
     report.says('✗', "issuer", "no answer within 5 s", &curl);
     report.says('!', "api", "answers with HTTP 503", &curl);
     report.nothing_but(&["issuer", "api"]);
