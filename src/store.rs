@@ -171,13 +171,7 @@ pub fn is_account_name(name: &str) -> bool {
 fn lock(data: &Path) -> Result<File, OpenError> {
     let path = data.join("valetkey.lock");
     let failed = |source: io::Error| StoreError::new("lock", &path, source);
-    let mut file = File::options()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(&path)
-        .map_err(failed)?;
+    let mut file = files::open_or_create(&path).map_err(failed)?;
     match file.try_lock() {
         Ok(()) => {}
         Err(std::fs::TryLockError::WouldBlock) => {

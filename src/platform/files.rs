@@ -30,13 +30,13 @@ mod windows;
 
 #[cfg(unix)]
 pub use unix::{
-    append, changed_at, create, create_dir, keep_new_files_private, move_over, open, private_dir,
-    replaceable, sync_dir,
+    append, changed_at, create, create_dir, keep_new_files_private, move_over, open,
+    open_or_create, private_dir, replaceable, sync_dir,
 };
 #[cfg(windows)]
 pub use windows::{
-    append, changed_at, create, create_dir, keep_new_files_private, move_over, open, private_dir,
-    replaceable, sync_dir,
+    append, changed_at, create, create_dir, keep_new_files_private, move_over, open,
+    open_or_create, private_dir, replaceable, sync_dir,
 };
 
 #[cfg(unix)]

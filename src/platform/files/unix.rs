@@ -63,6 +63,15 @@ pub fn append(path: &Path) -> io::Result<File> {
     options.append(true).create(true).mode(0o600).custom_flags(nofollow()).open(path)
 }
 
+/// Opens a file for reading and writing, made with mode 0600 where it is missing.
+///
+/// # Errors
+/// As [`OpenOptions::open`].
+pub fn open_or_create(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
+}
+
 /// Makes a folder and what is missing above it, with mode 0700. One that exists stays as it is.
 ///
 /// # Errors

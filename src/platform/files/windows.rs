@@ -58,9 +58,7 @@ fn opened(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
 
 /// Creates or empties a file that is the owner's alone, without following a link.
 pub fn create(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).access_mode(READ | WRITE | READ_AND_SET_LIST);
-    let file = opened(&mut options, path)?;
+    let file = open_or_create(path)?;
     file.set_len(0)?;
     Ok(file)
 }
@@ -79,6 +77,16 @@ pub(super) fn create_new(path: &Path) -> io::Result<File> {
 pub fn append(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.append(true).create(true).access_mode(APPEND | READ | READ_AND_SET_LIST);
+    opened(&mut options, path)
+}
+
+/// Opens a file for reading and writing, made for the owner alone where it is missing, without following a link.
+///
+/// # Errors
+/// As [`OpenOptions::open`].
+pub fn open_or_create(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).access_mode(READ | WRITE | READ_AND_SET_LIST);
     opened(&mut options, path)
 }
 
