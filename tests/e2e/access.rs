@@ -53,10 +53,13 @@ fn everything_is_for_its_owner_alone_whatever_the_umask() {
     daemon.ok("audit.tail", json!({}));
     assert!(is_private(&daemon.socket()));
     assert!(cfg!(windows) || is_private(&run), "pipes have no folder");
-    let mut files = 0;
+    let (mut files, logs) = (0, daemon.state().join("log"));
     for root in [daemon.data(), daemon.state()] {
         for path in all_below(&root) {
-            assert!(is_private(&path), "{}", path.display());
+            // What a library makes is private by what Windows hands down of its folder's list. Wine hands nothing
+            // down, so there the folder is looked at alone.
+            let handed_down = cfg!(windows) && path.is_file() && path.starts_with(&logs);
+            assert!(handed_down || is_private(&path), "{}", path.display());
             files += usize::from(path.is_file());
         }
     }
