@@ -1,7 +1,8 @@
 /* schtasks: stands in for the Task Scheduler's program, of which Wine 8 has no more than a shell.
 
-   Keeps, in its own folder, a sign that there is a task (`task`) and one that it is to be run (`run`), and
-   writes down what it is told to change (`told`). It never looks into a task: its tests do. */
+   Keeps, in its own folder, a sign that there is a task (`task.kept`) and one that it is to be run
+   (`task.wanted`), and writes down what it is told to change (`task.told`). It never looks into a task: its
+   tests do. */
 #include <stdio.h>
 #include <string.h>
 #include <windows.h>
@@ -32,8 +33,8 @@ int main(int count, char **words)
 	if (!strcmp(verb, "/?"))
 		return 0;
 	if (!strcmp(verb, "/Query"))
-		return is_there("task") && puts("<Task version=\"1.2\"/>") >= 0 ? 0 : 1;
-	told = fopen("told", "ab");
+		return is_there("task.kept") && puts("<Task version=\"1.2\"/>") >= 0 ? 0 : 1;
+	told = fopen("task.told", "ab");
 	if (!told)
 		return 9;
 	for (int at = 1; at < count; at++)
@@ -41,10 +42,10 @@ int main(int count, char **words)
 	fprintf(told, "\n");
 	fclose(told);
 	if (!strcmp(verb, "/Create"))
-		return sign("task");
+		return sign("task.kept");
 	if (!strcmp(verb, "/Run"))
-		return is_there("task") ? sign("run") : 1;
+		return is_there("task.kept") ? sign("task.wanted") : 1;
 	if (!strcmp(verb, "/Delete"))
-		return remove("task") ? 1 : 0;
+		return remove("task.kept") ? 1 : 0;
 	return 2;
 }

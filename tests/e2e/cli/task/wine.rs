@@ -45,7 +45,7 @@ impl Machine {
         let output = std::thread::scope(|scope| {
             scope.spawn(|| {
                 while !done.load(Ordering::Relaxed) {
-                    if std::fs::remove_file(self.0.path().join("run")).is_ok() {
+                    if std::fs::remove_file(self.0.path().join("task.wanted")).is_ok() {
                         daemons.push(self.run_task());
                     }
                     std::thread::sleep(std::time::Duration::from_millis(5));
@@ -75,7 +75,7 @@ impl Machine {
     }
 
     fn told(&self) -> Vec<String> {
-        let file = self.0.path().join("told");
+        let file = self.0.path().join("task.told");
         let told = std::fs::read_to_string(&file).unwrap_or_default();
         let _ = std::fs::remove_file(file);
         told.lines().map(str::to_owned).collect()
