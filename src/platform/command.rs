@@ -2,6 +2,7 @@
 //!
 //! It gets a process group of its own, so that a script that hangs is ended with everything that it
 //! waits for, and an environment made from a short list, so that nothing of this process's reaches it.
+//! Windows has no such groups; there the system's `taskkill` ends whatever the program has started.
 
 use std::future::Future;
 use std::io;
@@ -26,7 +27,9 @@ const PASSED_ON: &[&str] = &[
     "DISPLAY",
     "WAYLAND_DISPLAY",
     "XAUTHORITY",
-    // Without these no program runs on Windows.
+    // Without these no program runs on Windows, and no script.
+    "ComSpec",
+    "PATHEXT",
     "SystemRoot",
     "SystemDrive",
     "USERPROFILE",
@@ -83,8 +86,7 @@ pub async fn run(
     command.args(arguments).env_clear().envs(more.iter().map(|(name, value)| (name, value)));
     command.envs(PASSED_ON.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-    #[cfg(unix)]
-    command.process_group(0);
+    set_apart(&mut command);
     let mut child = command.spawn()?;
     let (out, err) = (child.stdout.take(), child.stderr.take());
     let (mut said, mut complained) = (Vec::new(), Vec::new());
@@ -109,7 +111,7 @@ pub async fn run(
         }
     };
     if !matches!(end, End::Exited(_)) {
-        kill(&mut child);
+        kill(&mut child).await;
         let _ = tokio::time::timeout(GONE_WITHIN, child.wait()).await;
     }
     said.append(&mut complained);
@@ -126,9 +128,23 @@ async fn hear(stream: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>) {
     }
 }
 
+/// A group of its own, which can be killed as one.
+#[cfg(unix)]
+fn set_apart(command: &mut Command) {
+    command.process_group(0);
+}
+
+/// No window: where the daemon has no console, each program of one's own would open another.
+#[cfg(windows)]
+fn set_apart(command: &mut Command) {
+    /// `CREATE_NO_WINDOW`.
+    const HIDDEN: u32 = 0x0800_0000;
+    command.creation_flags(HIDDEN);
+}
+
 /// Kills the program and everything in its group. Its number is its own until it has been waited for.
-fn kill(child: &mut Child) {
-    #[cfg(unix)]
+#[cfg(unix)]
+async fn kill(child: &mut Child) {
     if let Some(group) =
         child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(rustix::process::Pid::from_raw)
     {
@@ -138,17 +154,42 @@ fn kill(child: &mut Child) {
     let _ = child.start_kill();
 }
 
-#[cfg(all(test, unix))]
+/// Kills the program and what it started. Its number is its own until it has been waited for.
+#[cfg(windows)]
+async fn kill(child: &mut Child) {
+    // Of the system's own folder, whatever the PATH says.
+    let folder = std::env::var_os("SystemRoot").map(std::path::PathBuf::from);
+    if let (Some(folder), Some(pid)) = (folder, child.id()) {
+        let mut ending = Command::new(folder.join("System32").join("taskkill.exe"));
+        ending.args(["/T", "/F", "/PID", &pid.to_string()]).kill_on_drop(true);
+        ending.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        set_apart(&mut ending);
+        // All of it may have ended meanwhile, and the program itself ends below in any case.
+        let _ = tokio::time::timeout(GONE_WITHIN, ending.status()).await;
+    }
+    let _ = child.start_kill();
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use std::future::pending;
 
     const LONG: Duration = Duration::from_secs(10);
 
+    /// A script for the system's shell, as a hook.
+    #[cfg(unix)]
     fn shell(script: &str) -> Vec<String> {
         ["sh", "-c", script].map(str::to_owned).to_vec()
     }
 
+    /// A script for the system's shell, as a hook.
+    #[cfg(windows)]
+    fn shell(script: &str) -> Vec<String> {
+        ["cmd", "/D", "/C", script].map(str::to_owned).to_vec()
+    }
+
+    #[cfg(target_os = "linux")]
     fn alive(pid: &str) -> bool {
         // A zombie is gone for everybody but whoever has to wait for it.
         std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z"))
@@ -157,9 +198,13 @@ mod tests {
     #[tokio::test]
     async fn it_sees_what_it_is_given_and_none_of_our_own_environment() {
         let more = [("VALETKEY_EVENT", "limit".to_owned())];
-        let run = run(&shell("env; echo complaint >&2; exit 3"), &more, LONG, pending()).await;
-        let run = run.expect("sh runs");
-        let said = String::from_utf8(run.said).expect("text");
+        let script = if cfg!(windows) {
+            "set&echo complaint>&2&exit 3"
+        } else {
+            "env; echo complaint >&2; exit 3"
+        };
+        let run = run(&shell(script), &more, LONG, pending()).await.expect("it runs");
+        let said = String::from_utf8(run.said).expect("text").replace("\r\n", "\n");
         assert!(matches!(run.end, End::Exited(status) if status.code() == Some(3)));
         assert!(said.contains("VALETKEY_EVENT=limit\n") && said.ends_with("complaint\n"), "{said}");
         assert!(!said.contains("CARGO"), "{said}");
@@ -167,8 +212,12 @@ mod tests {
 
     #[tokio::test]
     async fn more_is_said_than_anybody_reads() {
-        let script = "yes | head -c 300000; yes n | head -c 300000 >&2";
-        let run = run(&shell(script), &[], LONG, pending()).await.expect("sh runs");
+        let script = if cfg!(windows) {
+            "for /L %i in (1,1,2000) do @(echo it goes on and on & echo and on>&2)"
+        } else {
+            "yes | head -c 300000; yes n | head -c 300000 >&2"
+        };
+        let run = run(&shell(script), &[], LONG, pending()).await.expect("it runs");
         assert!(matches!(run.end, End::Exited(status) if status.success()));
         assert_eq!(run.said.len(), 2 * SAID_BYTES_MAX);
     }
@@ -180,6 +229,8 @@ mod tests {
         }
     }
 
+    /// Wine's shell has nothing that waits and reads nothing; the next test of Windows' own kills one.
+    #[cfg(unix)]
     #[tokio::test(start_paused = true)]
     async fn one_that_hangs_is_killed_at_its_bound() {
         let begun = tokio::time::Instant::now();
@@ -217,10 +268,54 @@ mod tests {
         assert!(pids.split_whitespace().all(gone), "{pids}");
     }
 
+    #[cfg(unix)]
     #[tokio::test]
     async fn what_it_leaves_running_is_not_waited_for() {
         let run = run(&shell("sleep 5 & echo left"), &[], LONG, pending()).await.expect("sh runs");
         assert!(matches!(run.end, End::Exited(_)));
         assert_eq!(run.said, b"left\n");
+    }
+
+    /// Says what it started until it is killed: this program, run once more by the test below.
+    #[cfg(windows)]
+    #[test]
+    fn hang() {
+        use std::process::Command;
+
+        const SELF: &str = "platform::command::tests::hang";
+        let Some(depth) = std::env::var_os("HANG") else { return };
+        let file = std::env::var_os("HANG_FILE").expect("it is told where");
+        if depth == "1" {
+            let own = std::env::current_exe().expect("we have one");
+            let _ = Command::new(own).args([SELF, "--exact"]).env("HANG", "2").status();
+        }
+        std::fs::write(&file, std::process::id().to_string()).expect("written");
+        loop {
+            std::thread::park();
+        }
+    }
+
+    #[cfg(windows)]
+    #[tokio::test]
+    async fn one_that_nobody_waits_for_any_more_is_killed_with_all_that_it_started() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("pid");
+        let own = std::env::current_exe().expect("we have one");
+        let words = [own.to_str().expect("text"), "platform::command::tests::hang", "--exact"];
+        let more = [("HANG", "1".to_owned()), ("HANG_FILE", file.to_str().expect("text").to_owned())];
+        let text = || std::fs::read_to_string(&file).ok().filter(|text| !text.is_empty());
+        let written = async {
+            while text().is_none() {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        let run = run(&words.map(str::to_owned), &more, LONG, written).await.expect("it runs");
+        assert_eq!(run.end, End::GivenUp);
+        let started: u32 = text().and_then(|pid| pid.parse().ok()).expect("a number");
+        let gone = (0..500).any(|_| {
+            std::thread::sleep(Duration::from_millis(2));
+            crate::platform::process::exe(started).is_none()
+        });
+        assert!(gone, "what it started runs on");
     }
 }

@@ -167,8 +167,10 @@ async fn garbage_of_any_kind_ends_nothing_but_itself() {
         let mut client = daemon.client().await;
         let garbage: Vec<u8> = (0..200_u8).map(|n| n.wrapping_mul(37) ^ first).collect();
         client.send([&[first], &garbage[..], b"\n\n\r\n\r\n"].concat()).await;
-        client.half_close().await;
-        while !client.line_bytes().await.is_empty() {}
+        if ipc::HALF_CLOSES {
+            client.half_close().await;
+            while !client.line_bytes().await.is_empty() {}
+        }
     }
     daemon.client().await.echo().await;
 }

@@ -1,0 +1,42 @@
+//! Pipes: whose they are, and what is no name of one.
+
+use super::*;
+use crate::platform::access_list::{own_sid, tests::written};
+
+#[tokio::test]
+async fn a_pipe_is_its_owners_alone_as_it_is_read_back() {
+    use interprocess::local_socket::tokio::Stream as System;
+
+    let (_dir, _, stream, client) = both_ends().await;
+    let own = own_sid().unwrap();
+    let expected = format!("O:{own}D:P(A;;FA;;;{own})");
+    let System::NamedPipe(server) = &stream.0;
+    assert_eq!(written(server.inner()), expected);
+    assert_eq!(written(client.0.pipe()), expected);
+}
+
+#[tokio::test]
+async fn another_users_pipe_is_told_from_ours_and_not_listened_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let address = address_in(dir.path());
+    let Some(_listening) = listening_as_another_user(&address) else {
+        return println!(
+            "SKIPPED: another_users_pipe_is_told_from_ours_and_not_listened_on (needs Wine)"
+        );
+    };
+    let refused = Listener::bind(&address).unwrap_err();
+    assert_eq!(refused.kind(), io::ErrorKind::AddrInUse, "{refused}");
+    let client = spawn(move || connect_blocking(&address).unwrap()).join().unwrap();
+    assert_eq!(client.server().unwrap(), Server::Foreign(None));
+}
+
+#[tokio::test]
+async fn what_names_no_pipe_is_refused_and_no_file_is_opened_for_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("precious");
+    std::fs::write(&file, "as it was").unwrap();
+    let path = file.to_str().unwrap().to_owned();
+    assert!(Listener::bind(&path).is_err());
+    assert!(spawn(move || connect_blocking(&path).is_err()).join().unwrap());
+    assert_eq!(std::fs::read(&file).unwrap(), b"as it was");
+}
