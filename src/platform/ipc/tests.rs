@@ -20,6 +20,11 @@ async fn both_ends() -> (tempfile::TempDir, String, Stream, BlockingStream) {
     (dir, address, stream, connecting.join().unwrap())
 }
 
+/// What a client does, who has no runtime.
+async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(work).await.unwrap()
+}
+
 #[tokio::test]
 async fn each_end_knows_whose_the_other_is() {
     let (_dir, _, stream, client) = both_ends().await;
@@ -44,18 +49,29 @@ async fn where_somebody_listens_nobody_else_does() {
 #[tokio::test]
 async fn a_read_that_takes_too_long_is_given_up_and_the_next_gets_what_came() {
     let (_dir, _, mut stream, mut client) = both_ends().await;
-    client.set_timeout(Some(SHORT)).unwrap();
-    let mut byte = [0; 1];
-    let late = client.read(&mut byte).unwrap_err();
+    let (client, late) = apart(move || {
+        client.set_timeout(Some(SHORT)).unwrap();
+        let late = client.read(&mut [0]).unwrap_err();
+        (client, late)
+    })
+    .await;
     assert_eq!(late.kind(), io::ErrorKind::WouldBlock);
     stream.write_all(b"ab").await.unwrap();
-    client.set_timeout(Some(LINGER)).unwrap();
-    for expected in *b"ab" {
-        assert_eq!((client.read(&mut byte).unwrap(), byte[0]), (1, expected));
-    }
-    client.set_timeout(None).unwrap();
+    let read = async |mut client: BlockingStream, bound| {
+        apart(move || {
+            client.set_timeout(bound).unwrap();
+            let mut byte = [0];
+            let count = client.read(&mut byte).unwrap();
+            (client, byte[..count].to_vec())
+        })
+        .await
+    };
+    let (client, first) = read(client, Some(10 * LINGER)).await;
+    let (client, second) = read(client, None).await;
+    assert_eq!((first, second), (b"a".to_vec(), b"b".to_vec()));
     drop(stream);
-    assert_eq!(client.read(&mut byte).unwrap(), 0, "an end is no error");
+    let (_client, end) = read(client, None).await;
+    assert!(end.is_empty(), "an end is no error");
 }
 
 #[tokio::test]
@@ -76,7 +92,7 @@ async fn large_answers_come_whole_with_and_without_a_bound() {
         stream.write_all(&answer).await.unwrap();
         stream.flush().await.unwrap();
         drop(stream);
-        let read = tokio::task::spawn_blocking(move || asking.join().unwrap()).await.unwrap();
+        let read = apart(move || asking.join().unwrap()).await;
         assert!(asked.iter().all(|byte| *byte == b'q') && read == answer);
     }
 }
@@ -89,22 +105,44 @@ async fn one_thread_writes_while_another_reads() {
         let mut answer = [0; 2];
         client.read_exact(&mut answer).map(|()| answer)
     });
-    let mut question = [0; 1];
-    writer.write_all(b"?").unwrap();
-    stream.read_exact(&mut question).await.unwrap();
+    apart(move || writer.write_all(b"?")).await.unwrap();
+    assert_eq!(stream.read_u8().await.unwrap(), b'?');
     stream.write_all(b"ok").await.unwrap();
-    let answer = tokio::task::spawn_blocking(move || reading.join().unwrap()).await.unwrap();
-    assert_eq!((&question, &answer.unwrap()), (b"?", b"ok"));
+    let answer = apart(move || reading.join().unwrap()).await;
+    assert_eq!(&answer.unwrap(), b"ok");
 }
 
 #[tokio::test]
 async fn a_client_that_gave_up_waiting_and_went_is_gone() {
     let (_dir, _, mut stream, mut client) = both_ends().await;
-    client.set_timeout(Some(SHORT)).unwrap();
-    assert!(client.read(&mut [0]).is_err());
-    drop(client);
+    apart(move || {
+        client.set_timeout(Some(SHORT)).unwrap();
+        assert!(client.read(&mut [0]).is_err());
+    })
+    .await;
     let read = tokio::time::timeout(10 * LINGER, stream.read_u8()).await.expect("it is seen");
     assert!(read.is_err());
+}
+
+#[tokio::test]
+async fn a_client_that_came_and_went_keeps_no_other_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let address = address_in(dir.path());
+    let listener = Listener::bind(&address).unwrap();
+    let connecting = address.clone();
+    apart(move || drop(connect_blocking(&connecting).unwrap())).await;
+    let speaking = spawn(move || connect_blocking(&address).unwrap().write_all(b"!"));
+    let hearing = async {
+        loop {
+            // What became of the first one is not asked.
+            let Ok(mut stream) = listener.accept().await else { continue };
+            if stream.read_u8().await.is_ok_and(|byte| byte == b'!') {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(10 * LINGER, hearing).await.expect("the second is heard");
+    apart(move || speaking.join().unwrap()).await.unwrap();
 }
 
 #[cfg(unix)]

@@ -5,42 +5,70 @@ mod client;
 use std::io;
 use std::task::Context;
 
-use interprocess::local_socket::ListenerOptions;
-use interprocess::local_socket::traits::StreamCommon as _;
-use interprocess::local_socket::traits::tokio::Listener as _;
-use interprocess::os::windows::local_socket::ListenerOptionsExt as _;
+use interprocess::os::windows::named_pipe::pipe_mode::Bytes;
+use interprocess::os::windows::named_pipe::tokio::{DuplexPipeStream, PipeListener};
+use interprocess::os::windows::named_pipe::PipeListenerOptions;
 use interprocess::os::windows::security_descriptor::SecurityDescriptor;
+use tokio::net::windows::named_pipe::ServerOptions;
+use tokio::sync::Mutex;
 use widestring::U16CString;
 
 use super::{Credentials, name};
 use crate::platform::access_list::{self, Of};
 
 pub(super) use client::BlockingStream;
-pub(super) use interprocess::local_socket::tokio::{Listener, Stream};
 
-/// Listens where nobody does yet. Other machines are not let in, and a name that is taken is refused
-/// (`FILE_FLAG_FIRST_PIPE_INSTANCE`), by whomever: both are what interprocess does unless told otherwise.
+/// What lies in a pipe in each direction before the writer waits, in bytes. With less than a few requests and
+/// answers each would wait for the other to read.
+const BUFFER_BYTES: u32 = 64 * 1024;
+
+pub(super) type Stream = DuplexPipeStream<Bytes>;
+
+/// Accepts connections. The pipe has one free end at a time.
+#[derive(Debug)]
+pub(super) struct Listener {
+    accepting: Mutex<PipeListener<Bytes, Bytes>>,
+    options: PipeListenerOptions<'static>,
+    socket: String,
+}
+
+impl Listener {
+    /// A pipe with this security descriptor, in the security descriptor definition language. Other machines are
+    /// not let in, and a name that is taken is refused (`FILE_FLAG_FIRST_PIPE_INSTANCE`), by whomever: both are
+    /// what interprocess does unless told otherwise.
+    fn new(socket: &str, descriptor: &str) -> io::Result<Self> {
+        let text = |text: &str| U16CString::from_str(text).map_err(io::Error::other);
+        let mut options = PipeListenerOptions::new().path(text(socket)?);
+        options.security_descriptor = Some(SecurityDescriptor::deserialize(&text(descriptor)?)?);
+        options.input_buffer_size_hint = BUFFER_BYTES;
+        options.output_buffer_size_hint = BUFFER_BYTES;
+        let options = options.to_owned()?;
+        let accepting = Mutex::new(options.create_tokio_duplex()?);
+        Ok(Self { accepting, options, socket: socket.to_owned() })
+    }
+
+    /// The same with another free end. A pipe has one security descriptor, its first end's.
+    fn renewed(&self) -> io::Result<PipeListener<Bytes, Bytes>> {
+        let mut end = ServerOptions::new();
+        let end = end.in_buffer_size(BUFFER_BYTES).out_buffer_size(BUFFER_BYTES).create(&self.socket)?;
+        Ok(PipeListener::from_tokio_and_options(end, self.options.to_owned()?))
+    }
+}
+
+/// Listens where nobody does yet.
 pub(super) fn bind(socket: &str) -> io::Result<Listener> {
     name(socket)?;
-    // Says so where somebody serves this very pipe already, also to one who serves it for us alone. Between this
-    // question and the pipe's making the system itself refuses a second one.
+    // Says so where somebody serves this very pipe already. Between this question and the pipe's making the system
+    // itself refuses a second one.
     match client::open(socket) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         _ => return Err(taken()),
     }
-    made(socket, &access_list::owner_alone(Of::Object)?).map_err(|error| match error.kind() {
+    let listener = Listener::new(socket, &access_list::owner_alone(Of::Object)?);
+    listener.map_err(|error| match error.kind() {
         io::ErrorKind::PermissionDenied => taken(),
         _ => error,
     })
-}
-
-/// A pipe with this security descriptor, in the security descriptor definition language.
-fn made(socket: &str, descriptor: &str) -> io::Result<Listener> {
-    let descriptor = U16CString::from_str(descriptor).map_err(io::Error::other)?;
-    ListenerOptions::new()
-        .name(name(socket)?)
-        .security_descriptor(SecurityDescriptor::deserialize(&descriptor)?)
-        .create_tokio()
 }
 
 fn taken() -> io::Error {
@@ -56,7 +84,13 @@ pub(super) fn remove_abandoned(_: &str) -> io::Result<bool> {
 }
 
 pub(super) async fn accept(listener: &Listener) -> io::Result<Stream> {
-    listener.accept().await
+    let mut accepting = listener.accepting.lock().await;
+    let accepted = accepting.accept().await;
+    if accepted.is_err() {
+        // A client that came and went before it was waited for leaves an end that no other can take.
+        *accepting = listener.renewed()?;
+    }
+    accepted
 }
 
 /// Makes a pipe that is somebody else's. Windows lets nobody do that without the right to restore backups; Wine
@@ -65,7 +99,7 @@ pub(super) async fn accept(listener: &Listener) -> io::Result<Stream> {
 pub(super) fn listening_as_another_user(socket: &str) -> Option<Box<dyn std::any::Any>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
     let entered = runtime.enter();
-    let listener = made(socket, "O:S-1-5-21-1-2-3-1001D:P(A;;FA;;;WD)").ok()?;
+    let listener = Listener::new(socket, "O:S-1-5-21-1-2-3-1001D:P(A;;FA;;;WD)").ok()?;
     drop(entered);
     Some(Box::new((listener, runtime)))
 }
@@ -85,14 +119,12 @@ pub(super) fn as_another_user(_: &str, _: &str) -> Option<String> {
 
 #[cfg(test)]
 pub(super) async fn connect(socket: &str) -> io::Result<Stream> {
-    use interprocess::local_socket::traits::tokio::Stream as _;
-    Stream::connect(name(socket)?).await
+    Stream::connect_by_path(socket).await
 }
 
 /// The process alone: the pipe lets in nobody but its owner.
 pub(super) fn credentials(stream: &Stream) -> io::Result<Credentials> {
-    let pid = stream.peer_creds()?.pid();
-    Ok(Credentials { pid: pid.and_then(|pid| u32::try_from(pid).ok()), uid: None })
+    Ok(Credentials { pid: Some(stream.client_process_id()?), uid: None })
 }
 
 /// Pipes close in both directions at once.

@@ -5,13 +5,10 @@ use crate::platform::access_list::{own_sid, tests::written};
 
 #[tokio::test]
 async fn a_pipe_is_its_owners_alone_as_it_is_read_back() {
-    use interprocess::local_socket::tokio::Stream as System;
-
     let (_dir, _, stream, client) = both_ends().await;
     let own = own_sid().unwrap();
     let expected = format!("O:{own}D:P(A;;FA;;;{own})");
-    let System::NamedPipe(server) = &stream.0;
-    assert_eq!(written(server.inner()), expected);
+    assert_eq!(written(&stream.0), expected);
     assert_eq!(written(client.0.pipe()), expected);
 }
 
@@ -24,10 +21,11 @@ async fn another_users_pipe_is_told_from_ours_and_not_listened_on() {
             "SKIPPED: another_users_pipe_is_told_from_ours_and_not_listened_on (needs Wine)"
         );
     };
+    let connecting = address.clone();
+    let client = spawn(move || connect_blocking(&connecting).unwrap()).join().unwrap();
+    assert_eq!(client.server().unwrap(), Server::Foreign(None));
     let refused = Listener::bind(&address).unwrap_err();
     assert_eq!(refused.kind(), io::ErrorKind::AddrInUse, "{refused}");
-    let client = spawn(move || connect_blocking(&address).unwrap()).join().unwrap();
-    assert_eq!(client.server().unwrap(), Server::Foreign(None));
 }
 
 #[tokio::test]
