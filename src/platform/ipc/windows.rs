@@ -1,13 +1,14 @@
 //! Named pipes.
 
 mod client;
+mod stream;
 
 use std::io;
 use std::task::Context;
 
-use interprocess::os::windows::named_pipe::pipe_mode::Bytes;
-use interprocess::os::windows::named_pipe::tokio::{DuplexPipeStream, PipeListener};
 use interprocess::os::windows::named_pipe::PipeListenerOptions;
+use interprocess::os::windows::named_pipe::pipe_mode::Bytes;
+use interprocess::os::windows::named_pipe::tokio::PipeListener;
 use interprocess::os::windows::security_descriptor::SecurityDescriptor;
 use tokio::net::windows::named_pipe::ServerOptions;
 use tokio::sync::Mutex;
@@ -17,12 +18,11 @@ use super::{Credentials, name};
 use crate::platform::access_list::{self, Of};
 
 pub(super) use client::BlockingStream;
+pub(super) use stream::Stream;
 
 /// What lies in a pipe in each direction before the writer waits, in bytes. With less than a few requests and
 /// answers each would wait for the other to read.
 const BUFFER_BYTES: u32 = 64 * 1024;
-
-pub(super) type Stream = DuplexPipeStream<Bytes>;
 
 /// Accepts connections. The pipe has one free end at a time.
 #[derive(Debug)]
@@ -50,7 +50,8 @@ impl Listener {
     /// The same with another free end. A pipe has one security descriptor, its first end's.
     fn renewed(&self) -> io::Result<PipeListener<Bytes, Bytes>> {
         let mut end = ServerOptions::new();
-        let end = end.in_buffer_size(BUFFER_BYTES).out_buffer_size(BUFFER_BYTES).create(&self.socket)?;
+        let end =
+            end.in_buffer_size(BUFFER_BYTES).out_buffer_size(BUFFER_BYTES).create(&self.socket)?;
         Ok(PipeListener::from_tokio_and_options(end, self.options.to_owned()?))
     }
 }
@@ -90,7 +91,7 @@ pub(super) async fn accept(listener: &Listener) -> io::Result<Stream> {
         // A client that came and went before it was waited for leaves an end that no other can take.
         *accepting = listener.renewed()?;
     }
-    accepted
+    accepted.map(Stream)
 }
 
 /// Makes a pipe that is somebody else's. Windows lets nobody do that without the right to restore backups; Wine
@@ -119,12 +120,13 @@ pub(super) fn as_another_user(_: &str, _: &str) -> Option<String> {
 
 #[cfg(test)]
 pub(super) async fn connect(socket: &str) -> io::Result<Stream> {
-    Stream::connect_by_path(socket).await
+    use interprocess::os::windows::named_pipe::tokio::DuplexPipeStream;
+    DuplexPipeStream::connect_by_path(socket).await.map(Stream)
 }
 
 /// The process alone: the pipe lets in nobody but its owner.
 pub(super) fn credentials(stream: &Stream) -> io::Result<Credentials> {
-    Ok(Credentials { pid: Some(stream.client_process_id()?), uid: None })
+    Ok(Credentials { pid: Some(stream.0.client_process_id()?), uid: None })
 }
 
 /// Pipes close in both directions at once.
