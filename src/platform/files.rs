@@ -17,7 +17,7 @@ pub enum Untrusted {
     NotPlain,
     /// It belongs to another user.
     #[error("it belongs to user {0}")]
-    Foreign(String),
+    Foreign(Box<str>),
     /// The system said no.
     #[error(transparent)]
     Io(#[from] io::Error),

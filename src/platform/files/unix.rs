@@ -26,7 +26,7 @@ pub fn open(path: &Path) -> Result<(File, bool), Untrusted> {
         return Err(Untrusted::NotPlain);
     }
     if meta.uid() != rustix::process::geteuid().as_raw() {
-        return Err(Untrusted::Foreign(meta.uid().to_string()));
+        return Err(Untrusted::Foreign(meta.uid().to_string().into()));
     }
     let loose = meta.mode() & 0o177 != 0;
     if loose {
@@ -90,7 +90,7 @@ pub fn private_dir(path: &Path) -> Result<bool, Untrusted> {
         return Err(Untrusted::NotPlain);
     }
     if meta.uid() != rustix::process::geteuid().as_raw() {
-        return Err(Untrusted::Foreign(meta.uid().to_string()));
+        return Err(Untrusted::Foreign(meta.uid().to_string().into()));
     }
     let loose = meta.mode() & 0o777 != 0o700;
     if loose {
@@ -110,7 +110,7 @@ pub fn replaceable(path: &Path) -> Result<(), Untrusted> {
         return Err(Untrusted::NotPlain);
     }
     if meta.uid() != rustix::process::geteuid().as_raw() {
-        return Err(Untrusted::Foreign(meta.uid().to_string()));
+        return Err(Untrusted::Foreign(meta.uid().to_string().into()));
     }
     Ok(())
 }

@@ -61,7 +61,7 @@ fn names(path: &Path) -> io::Result<u32> {
 fn make_own(object: &mut File, of: Of) -> Result<bool, Untrusted> {
     let (owner, others) = access_list::holders(object)?;
     if !access_list::is_ours(&owner)? {
-        return Err(Untrusted::Foreign(owner));
+        return Err(Untrusted::Foreign(owner.into()));
     }
     if !others.is_empty() {
         access_list::restrict(object, of)?;
@@ -158,7 +158,7 @@ pub fn replaceable(path: &Path) -> Result<(), Untrusted> {
         return Err(Untrusted::NotPlain);
     }
     let (owner, _) = access_list::holders(&access_list::look_at(path)?)?;
-    if access_list::is_ours(&owner)? { Ok(()) } else { Err(Untrusted::Foreign(owner)) }
+    if access_list::is_ours(&owner)? { Ok(()) } else { Err(Untrusted::Foreign(owner.into())) }
 }
 
 /// Gives a new file the access list and the attributes of the one that it is to replace.

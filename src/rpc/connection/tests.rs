@@ -217,7 +217,6 @@ impl TestClient {
     }
 
     async fn half_close(&mut self) {
-        assert!(ipc::HALF_CLOSES, "this test needs what this system has not");
         self.0.get_mut().shutdown().await.unwrap();
     }
 
