@@ -21,7 +21,7 @@ impl Owner {
         let saved = blocking(move || {
             slot.keep(&record, room).map_err(|error| {
                 let rescued = slot.rescue(&record);
-                (error, rescued)
+                Box::new((error, rescued))
             })
         });
         match saved.await {
@@ -31,7 +31,8 @@ impl Owner {
                 self.problem =
                     self.problem.take().filter(|problem| problem.reason != "storage_error");
             }
-            Err((error, rescued)) => {
+            Err(unsaved) => {
+                let (error, rescued) = *unsaved;
                 tracing::error!(%error, rescued = rescued.is_ok(), "the login could not be saved; trying again");
                 self.save_failures = self.save_failures.saturating_add(1);
                 self.save_at = Some(now.plus(schedule::backoff(

@@ -6,16 +6,18 @@
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use interprocess::local_socket::tokio::Stream as Pipe;
-use interprocess::local_socket::traits::StreamCommon as _;
+use interprocess::os::windows::named_pipe::pipe_mode::Bytes;
+use interprocess::os::windows::named_pipe::tokio::DuplexPipeStream;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 use crate::platform::ipc::{Credentials, IGNORED_BYTES, LINGER};
+
+type Pipe = DuplexPipeStream<Bytes>;
 
 /// What is taken of a writer while an earlier write is under way: as much as a socket's buffer may hold.
 const AHEAD_BYTES: usize = 64 * 1024;
@@ -40,8 +42,12 @@ impl Stream {
     /// The process alone: the pipe lets in nobody but its owner.
     pub(super) fn credentials(&self) -> io::Result<Credentials> {
         let pipe = self.pipe.as_ref().ok_or(io::ErrorKind::NotConnected)?;
-        let pid = pipe.peer_creds()?.pid();
-        Ok(Credentials { pid: pid.and_then(|pid| u32::try_from(pid).ok()), uid: None })
+        Ok(Credentials { pid: Some(pipe.client_process_id()?), uid: None })
+    }
+
+    #[cfg(test)]
+    pub(in crate::platform::ipc) fn pipe_for_tests(&self) -> &Pipe {
+        self.pipe.as_ref().expect("there until the end")
     }
 
     fn pipe(&mut self) -> io::Result<Pin<&mut Pipe>> {
@@ -72,9 +78,11 @@ impl Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        let (pipe, ahead) = (self.pipe.take(), std::mem::take(&mut self.ahead));
-        if let (Some(pipe), Ok(runtime)) = (pipe, Handle::try_current()) {
-            runtime.spawn(part(pipe, ahead));
+        let Some(pipe) = self.pipe.take() else { return };
+        // interprocess would wait until the other end has read everything, in one thread for all pipes.
+        pipe.assume_flushed();
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(part(pipe, std::mem::take(&mut self.ahead)));
         }
     }
 }
@@ -95,9 +103,8 @@ async fn part(mut pipe: Pipe, ahead: Vec<u8>) {
     };
     // Whatever comes of it, the connection ends here.
     let _ = timeout(LINGER, parting).await;
-    let Pipe::NamedPipe(pipe) = &pipe;
     // Otherwise it stays open until the client has read everything, which may be never.
-    pipe.inner().assume_flushed();
+    pipe.assume_flushed();
 }
 
 impl AsyncRead for Stream {
@@ -134,8 +141,8 @@ impl AsyncWrite for Stream {
         self.poll_ahead(context)
     }
 
+    /// A pipe has no end in one direction.
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.poll_ahead(context))?;
-        self.pipe()?.poll_shutdown(context)
+        self.poll_ahead(context)
     }
 }
