@@ -5,7 +5,7 @@
 
 #[cfg(unix)]
 mod abandoned;
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests;
 #[cfg(unix)]
 mod unix;
@@ -17,7 +17,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use interprocess::local_socket::{ConnectOptions, GenericFilePath, Name, ToFsName as _};
+use interprocess::local_socket::{GenericFilePath, Name, ToFsName as _};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 
 #[cfg(unix)]
@@ -197,8 +197,7 @@ impl io::Write for BlockingStream {
 /// # Errors
 /// As the system's `connect`.
 pub fn connect_blocking(socket: &str) -> io::Result<BlockingStream> {
-    let stream = ConnectOptions::new().name(name(socket)?).connect_sync()?;
-    Ok(BlockingStream(system::BlockingStream::new(stream)))
+    system::BlockingStream::connect(socket).map(BlockingStream)
 }
 
 /// Removes a socket of ours that nobody listens on any more, and says whether there was one. Such files
@@ -213,6 +212,16 @@ pub fn connect_blocking(socket: &str) -> io::Result<BlockingStream> {
 pub fn remove_abandoned(socket: &str) -> io::Result<bool> {
     system::remove_abandoned(socket)
 }
+
+/// An address that no other test has, as the door of whatever lives in this folder.
+#[cfg(test)]
+pub(crate) fn address_in(folder: &std::path::Path) -> String {
+    system::address_in(folder)
+}
+
+/// Whether a client can end its input and still read. A pipe is open in both directions or closed.
+#[cfg(test)]
+pub(crate) const HALF_CLOSES: bool = cfg!(unix);
 
 /// Connects as a client within a runtime: what tests hold many of.
 #[cfg(test)]

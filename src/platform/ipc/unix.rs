@@ -18,7 +18,7 @@ use crate::platform::{files, process};
 
 use interprocess::TryClone as _;
 use interprocess::local_socket::traits::{Stream as _, StreamCommon as _};
-use interprocess::local_socket::{ListenerOptions, Stream as SyncStream};
+use interprocess::local_socket::{ConnectOptions, ListenerOptions, Stream as SyncStream};
 use interprocess::os::unix::uds_local_socket::tokio::Listener as Accepting;
 pub(super) use tokio::net::UnixStream as Stream;
 
@@ -132,6 +132,12 @@ pub(super) async fn connect(socket: &str) -> io::Result<Stream> {
     Stream::connect(socket).await
 }
 
+/// A socket's place in a folder.
+#[cfg(test)]
+pub(super) fn address_in(folder: &Path) -> String {
+    folder.join("v.sock").to_str().expect("text").to_owned()
+}
+
 /// Runs `work` as nobody. On Linux a user id belongs to a thread, and this one ends right after.
 #[cfg(all(test, target_os = "linux"))]
 fn as_nobody<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
@@ -189,8 +195,8 @@ pub(super) fn as_another_user(_: &str, _: &str) -> Option<String> {
 pub(super) struct BlockingStream(SyncStream);
 
 impl BlockingStream {
-    pub(super) fn new(stream: SyncStream) -> Self {
-        Self(stream)
+    pub(super) fn connect(socket: &str) -> io::Result<Self> {
+        ConnectOptions::new().name(name(socket)?).connect_sync().map(Self)
     }
 
     pub(super) fn server(&self) -> io::Result<Server> {

@@ -1,49 +1,75 @@
 //! Named pipes.
 
 mod client;
+mod stream;
 
 use std::io;
 use std::task::Context;
 
-use interprocess::ConnectWaitMode;
-use interprocess::local_socket::traits::StreamCommon as _;
-use interprocess::local_socket::traits::tokio::Listener as _;
-use interprocess::local_socket::{ConnectOptions, ListenerOptions};
-use interprocess::os::windows::local_socket::ListenerOptionsExt as _;
+use interprocess::os::windows::named_pipe::PipeListenerOptions;
+use interprocess::os::windows::named_pipe::pipe_mode::Bytes;
+use interprocess::os::windows::named_pipe::tokio::PipeListener;
 use interprocess::os::windows::security_descriptor::SecurityDescriptor;
+use tokio::net::windows::named_pipe::ServerOptions;
+use tokio::sync::Mutex;
 use widestring::U16CString;
 
 use super::{Credentials, name};
 use crate::platform::access_list::{self, Of};
 
 pub(super) use client::BlockingStream;
-pub(super) use interprocess::local_socket::tokio::{Listener, Stream};
+pub(super) use stream::Stream;
 
-/// Listens where nobody does yet. Other machines are not let in, and a name that is taken is refused
-/// (`FILE_FLAG_FIRST_PIPE_INSTANCE`), by whomever: both are what interprocess does unless told otherwise.
-pub(super) fn bind(socket: &str) -> io::Result<Listener> {
-    refuse_second(socket)?;
-    let descriptor = access_list::owner_alone(Of::Object)?;
-    let descriptor = U16CString::from_str(descriptor).map_err(io::Error::other)?;
-    ListenerOptions::new()
-        .name(name(socket)?)
-        .security_descriptor(SecurityDescriptor::deserialize(&descriptor)?)
-        .create_tokio()
-        .map_err(|error| match error.kind() {
-            io::ErrorKind::PermissionDenied => taken(),
-            _ => error,
-        })
+/// What lies in a pipe in each direction before the writer waits, in bytes. With less than a few requests and
+/// answers each would wait for the other to read.
+const BUFFER_BYTES: u32 = 64 * 1024;
+
+/// Accepts connections. The pipe has one free end at a time.
+#[derive(Debug)]
+pub(super) struct Listener {
+    accepting: Mutex<PipeListener<Bytes, Bytes>>,
+    options: PipeListenerOptions<'static>,
+    socket: String,
 }
 
-/// Says so where somebody serves this very pipe already. Between this question and the pipe's making the system
-/// itself refuses a second one.
-fn refuse_second(socket: &str) -> io::Result<()> {
-    let asking = ConnectOptions::new().name(name(socket)?);
-    match asking.wait_mode(ConnectWaitMode::Deferred).connect_sync() {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Err(error),
-        _ => Err(taken()),
+impl Listener {
+    /// A pipe with this security descriptor, in the security descriptor definition language. Other machines are
+    /// not let in, and a name that is taken is refused (`FILE_FLAG_FIRST_PIPE_INSTANCE`), by whomever: both are
+    /// what interprocess does unless told otherwise.
+    fn new(socket: &str, descriptor: &str) -> io::Result<Self> {
+        let text = |text: &str| U16CString::from_str(text).map_err(io::Error::other);
+        let mut options = PipeListenerOptions::new().path(text(socket)?);
+        options.security_descriptor = Some(SecurityDescriptor::deserialize(&text(descriptor)?)?);
+        options.input_buffer_size_hint = BUFFER_BYTES;
+        options.output_buffer_size_hint = BUFFER_BYTES;
+        let options = options.to_owned()?;
+        let accepting = Mutex::new(options.create_tokio_duplex()?);
+        Ok(Self { accepting, options, socket: socket.to_owned() })
     }
+
+    /// The same with another free end. A pipe has one security descriptor, its first end's.
+    fn renewed(&self) -> io::Result<PipeListener<Bytes, Bytes>> {
+        let mut end = ServerOptions::new();
+        let end =
+            end.in_buffer_size(BUFFER_BYTES).out_buffer_size(BUFFER_BYTES).create(&self.socket)?;
+        Ok(PipeListener::from_tokio_and_options(end, self.options.to_owned()?))
+    }
+}
+
+/// Listens where nobody does yet.
+pub(super) fn bind(socket: &str) -> io::Result<Listener> {
+    name(socket)?;
+    // Says so where somebody serves this very pipe already. Between this question and the pipe's making the system
+    // itself refuses a second one.
+    match client::open(socket) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        _ => return Err(taken()),
+    }
+    let listener = Listener::new(socket, &access_list::owner_alone(Of::Object)?);
+    listener.map_err(|error| match error.kind() {
+        io::ErrorKind::PermissionDenied => taken(),
+        _ => error,
+    })
 }
 
 fn taken() -> io::Error {
@@ -59,12 +85,32 @@ pub(super) fn remove_abandoned(_: &str) -> io::Result<bool> {
 }
 
 pub(super) async fn accept(listener: &Listener) -> io::Result<Stream> {
-    listener.accept().await
+    let mut accepting = listener.accepting.lock().await;
+    let accepted = accepting.accept().await;
+    if accepted.is_err() {
+        // A client that came and went before it was waited for leaves an end that no other can take.
+        *accepting = listener.renewed()?;
+    }
+    accepted.map(Stream)
 }
 
+/// Makes a pipe that is somebody else's. Windows lets nobody do that without the right to restore backups; Wine
+/// does.
 #[cfg(test)]
-pub(super) fn listening_as_another_user(_: &str) -> Option<Box<dyn std::any::Any>> {
-    None
+pub(super) fn listening_as_another_user(socket: &str) -> Option<Box<dyn std::any::Any>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
+    let entered = runtime.enter();
+    let listener = Listener::new(socket, "O:S-1-5-21-1-2-3-1001D:P(A;;FA;;;WD)").ok()?;
+    drop(entered);
+    Some(Box::new((listener, runtime)))
+}
+
+/// A pipe's name that no other test has.
+#[cfg(test)]
+pub(super) fn address_in(folder: &std::path::Path) -> String {
+    // The folders of tests have names that nothing else has.
+    let own = folder.file_name().unwrap_or_default().to_string_lossy();
+    format!(r"\\.\pipe\valetkey-test-{}-{own}", std::process::id())
 }
 
 #[cfg(test)]
@@ -74,14 +120,13 @@ pub(super) fn as_another_user(_: &str, _: &str) -> Option<String> {
 
 #[cfg(test)]
 pub(super) async fn connect(socket: &str) -> io::Result<Stream> {
-    use interprocess::local_socket::traits::tokio::Stream as _;
-    Stream::connect(name(socket)?).await
+    use interprocess::os::windows::named_pipe::tokio::DuplexPipeStream;
+    DuplexPipeStream::connect_by_path(socket).await.map(Stream)
 }
 
 /// The process alone: the pipe lets in nobody but its owner.
 pub(super) fn credentials(stream: &Stream) -> io::Result<Credentials> {
-    let pid = stream.peer_creds()?.pid();
-    Ok(Credentials { pid: pid.and_then(|pid| u32::try_from(pid).ok()), uid: None })
+    Ok(Credentials { pid: Some(stream.0.client_process_id()?), uid: None })
 }
 
 /// Pipes close in both directions at once.

@@ -174,7 +174,7 @@ impl Daemon {
 
     fn with(limits: Limits) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let socket = dir.path().join("v.sock").to_str().unwrap().to_owned();
+        let socket = ipc::address_in(dir.path());
         let listener = Listener::bind(&socket).unwrap();
         let tricks = Arc::new(Tricks::new());
         let stop = CancellationToken::new();

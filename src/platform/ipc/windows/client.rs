@@ -1,125 +1,155 @@
-//! A client's end of a pipe. Reads of a pipe know no bound, so where one is asked for a thread reads.
+//! A client's end of a pipe. Blocking reads and writes of a pipe know no bound, so a small runtime waits
+//! for it, as the daemon's does.
 
+use std::future::Future;
 use std::io::{self, Read, Write};
-use std::os::windows::io::AsHandle as _;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::sync::Arc;
 use std::time::Duration;
 
-use interprocess::TryClone as _;
-use interprocess::local_socket::Stream;
+use tokio::net::windows::named_pipe::{ClientOptions, NamedPipeClient};
+use tokio::runtime::{Builder, Runtime};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::platform::access_list;
-use crate::platform::ipc::Server;
+use crate::platform::ipc::{Server, name};
 
-/// What is read at once.
-const CHUNK_BYTES: usize = 8 * 1024;
+/// `ERROR_PIPE_BUSY`: the last end was taken, and the daemon has not made the next one yet.
+const BUSY: i32 = 231;
 
-/// A client's end.
+/// How long a daemon may take to make the next end, and how often it is looked for.
+const BUSY_MAX: Duration = Duration::from_secs(5);
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// A client's end. It is closed with the last of those that share it.
 #[derive(Debug)]
 pub(in crate::platform::ipc) struct BlockingStream {
-    stream: Stream,
+    // Before the runtime that it is registered with.
+    pipe: Arc<NamedPipeClient>,
+    waiting: Arc<Waiting>,
     timeout: Option<Duration>,
-    /// From the first bound on: from then on nobody else may read.
-    reader: Option<Reader>,
 }
 
-/// What a thread has read.
+/// The runtime. Nothing runs in it that its end would have to wait for, and so a client may also be dropped
+/// within another one.
 #[derive(Debug)]
-struct Reader {
-    chunks: Receiver<io::Result<Vec<u8>>>,
-    /// The rest of a chunk that did not fit.
-    rest: Vec<u8>,
+struct Waiting(Option<Runtime>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.take().map(Runtime::shutdown_background);
+    }
+}
+
+impl Waiting {
+    fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
+        self.0.as_ref().expect("it is there to the end").block_on(work)
+    }
+}
+
+/// Opens the pipe, within a runtime. Whoever serves it can learn who we are and not act as us
+/// (`SECURITY_IDENTIFICATION`, which tokio asks for): it may not be our daemon.
+pub(super) fn open(socket: &str) -> io::Result<NamedPipeClient> {
+    // Any other path would be opened as the file that it is.
+    name(socket)?;
+    ClientOptions::new().open(socket)
 }
 
 impl BlockingStream {
-    pub(in crate::platform::ipc) fn new(stream: Stream) -> Self {
-        Self { stream, timeout: None, reader: None }
+    pub(in crate::platform::ipc) fn connect(socket: &str) -> io::Result<Self> {
+        let waiting = Waiting(Some(Builder::new_current_thread().enable_all().build()?));
+        let pipe = waiting.block_on(async {
+            let end = Instant::now() + BUSY_MAX;
+            loop {
+                match open(socket) {
+                    Err(error) if error.raw_os_error() == Some(BUSY) && Instant::now() < end => {
+                        sleep(LOOK_EVERY).await;
+                    }
+                    other => return other,
+                }
+            }
+        })?;
+        Ok(Self { pipe: Arc::new(pipe), waiting: Arc::new(waiting), timeout: None })
+    }
+
+    #[cfg(test)]
+    pub(in crate::platform::ipc) fn pipe(&self) -> &NamedPipeClient {
+        &self.pipe
     }
 
     /// By the pipe's owner. Anybody may make a pipe of any name before its rightful daemon does, but it is
-    /// his then.
+    /// theirs then.
     pub(in crate::platform::ipc) fn server(&self) -> io::Result<Server> {
-        let Stream::NamedPipe(pipe) = &self.stream;
-        let (owner, _) = access_list::holders(&pipe.inner().as_handle())?;
+        let (owner, _) = access_list::holders(&*self.pipe)?;
         Ok(if access_list::is_ours(&owner)? { Server::Own } else { Server::Foreign(None) })
     }
 
-    /// Bounds reads from now on. A write is not bounded: a line fits into the pipe, or the daemon reads it.
+    // Fails elsewhere.
+    #[allow(clippy::unnecessary_wraps)]
     pub(in crate::platform::ipc) fn set_timeout(
         &mut self,
         timeout: Option<Duration>,
     ) -> io::Result<()> {
         self.timeout = timeout;
-        if timeout.is_some() && self.reader.is_none() {
-            self.reader = Some(Reader::start(self.stream.try_clone()?));
-        }
         Ok(())
     }
 
+    #[allow(clippy::unnecessary_wraps)]
     pub(in crate::platform::ipc) fn another(&self) -> io::Result<Self> {
-        self.stream.try_clone().map(Self::new)
+        let (pipe, waiting) = (self.pipe.clone(), self.waiting.clone());
+        Ok(Self { pipe, waiting, timeout: self.timeout })
+    }
+
+    /// Waits for `work`, as long as a read or a write may take. What is given up has taken nothing.
+    fn wait<T>(&self, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+        self.waiting.block_on(async {
+            match self.timeout {
+                None => work.await,
+                Some(bound) => timeout(bound, work)
+                    .await
+                    .unwrap_or_else(|_| Err(io::ErrorKind::WouldBlock.into())),
+            }
+        })
     }
 }
 
-impl Reader {
-    /// The thread ends with the connection, or with this process.
-    fn start(mut stream: Stream) -> Self {
-        // One chunk waits and one is in the thread's hands; more is left in the pipe.
-        let (read, chunks) = sync_channel(1);
-        std::thread::spawn(move || {
-            loop {
-                let mut chunk = vec![0; CHUNK_BYTES];
-                let chunk = match stream.read(&mut chunk) {
-                    Ok(0) => return,
-                    Ok(count) => {
-                        chunk.truncate(count);
-                        Ok(chunk)
-                    }
-                    Err(error) => Err(error),
-                };
-                let is_last = chunk.is_err();
-                if read.send(chunk).is_err() || is_last {
-                    return;
-                }
-            }
-        });
-        Self { chunks, rest: Vec::new() }
-    }
-
-    fn read(&mut self, buf: &mut [u8], timeout: Option<Duration>) -> io::Result<usize> {
-        if self.rest.is_empty() {
-            let chunk = match timeout {
-                None => self.chunks.recv().map_err(|_| RecvTimeoutError::Disconnected),
-                Some(timeout) => self.chunks.recv_timeout(timeout),
-            };
-            self.rest = match chunk {
-                Ok(chunk) => chunk?,
-                Err(RecvTimeoutError::Timeout) => return Err(io::ErrorKind::WouldBlock.into()),
-                Err(RecvTimeoutError::Disconnected) => return Ok(0),
-            };
-        }
-        let count = buf.len().min(self.rest.len());
-        buf[..count].copy_from_slice(&self.rest[..count]);
-        self.rest.drain(..count);
-        Ok(count)
-    }
+/// Whether something was only said to be possible.
+fn is_early<T>(outcome: &io::Result<T>) -> bool {
+    outcome.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
 }
 
 impl Read for BlockingStream {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        match &mut self.reader {
-            Some(reader) => reader.read(buf, self.timeout),
-            None => self.stream.read(buf),
+        let read = self.wait(async {
+            loop {
+                self.pipe.readable().await?;
+                let read = self.pipe.try_read(buf);
+                if !is_early(&read) {
+                    return read;
+                }
+            }
+        });
+        match read {
+            // So an end looks here.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(0),
+            read => read,
         }
     }
 }
 
 impl Write for BlockingStream {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        self.stream.write(buf)
+        self.wait(async {
+            loop {
+                self.pipe.writable().await?;
+                let written = self.pipe.try_write(buf);
+                if !is_early(&written) {
+                    return written;
+                }
+            }
+        })
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.stream.flush()
+        Ok(())
     }
 }

@@ -69,7 +69,10 @@ async fn lines_over_the_shared_budget_are_refused_and_passed_over() {
     let line = padded(1, "echo", 50_000);
     let (most, rest) = line.split_at(line.len() - 10);
     first.send(most).await;
-    second.echo().await;
+    // Some systems give a few kilobytes at a time, and all of it has to be there.
+    for _ in 0..50 {
+        second.echo().await;
+    }
     let large = padded(2, "echo", 30_000);
     let (begin, end) = large.split_at(20_000);
     second.send(begin).await;
@@ -167,8 +170,10 @@ async fn garbage_of_any_kind_ends_nothing_but_itself() {
         let mut client = daemon.client().await;
         let garbage: Vec<u8> = (0..200_u8).map(|n| n.wrapping_mul(37) ^ first).collect();
         client.send([&[first], &garbage[..], b"\n\n\r\n\r\n"].concat()).await;
-        client.half_close().await;
-        while !client.line_bytes().await.is_empty() {}
+        if ipc::HALF_CLOSES {
+            client.half_close().await;
+            while !client.line_bytes().await.is_empty() {}
+        }
     }
     daemon.client().await.echo().await;
 }

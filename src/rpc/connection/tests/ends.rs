@@ -1,7 +1,8 @@
-//! How connections begin and end, and whose they may be.
+//! How connections begin and end, and whose they may be. Pipes of Windows are never half closed.
 
 use super::*;
 
+#[cfg(unix)]
 #[tokio::test]
 async fn a_half_closed_client_gets_every_answer_it_is_owed() {
     let daemon = Daemon::start();
@@ -26,6 +27,7 @@ async fn the_work_of_a_client_that_is_gone_is_dropped() {
     daemon.dropped(1).await;
 }
 
+#[cfg(unix)]
 #[tokio::test]
 async fn the_work_of_a_client_that_half_closed_and_then_went_is_dropped() {
     let daemon = Daemon::start();

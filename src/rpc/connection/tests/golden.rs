@@ -35,7 +35,8 @@ async fn every_transcript_plays_as_written() {
                 ),
             }
         }
-        client.half_close().await;
+        // All that is owed is answered before the end.
+        daemon.stop.cancel();
         assert_eq!(client.line().await, "", "{}: more came than is written", path.display());
     }
 }
