@@ -49,7 +49,7 @@ mod tests {
         write(&path, b"9876543210").unwrap();
         assert_eq!(read(&path, 10).as_deref(), Some(&b"9876543210"[..]));
         assert_eq!(read(&path, 9), None);
-        assert!(matches!(files::mode_of(&path), Some(0o600) | None));
+        assert!(files::is_private(&path));
         assert_eq!(std::fs::read_dir(dir.path().join("folder")).unwrap().count(), 1);
         let other = dir.path().join("other");
         std::fs::hard_link(&path, &other).unwrap();

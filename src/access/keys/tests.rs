@@ -1,7 +1,7 @@
 //! Keys as they live and end, over real files.
 
 use super::*;
-use crate::platform::files::mode_of;
+use crate::platform::files::is_private;
 
 const START: Timestamp = Timestamp(1_800_000_000_000);
 
@@ -95,7 +95,7 @@ async fn a_key_outlives_a_restart_and_its_file_does_not_hold_it() {
     let key = keys.add("editor", Some(3600), scopes.clone(), work.clone()).await.unwrap();
     let other = keys.add("agent", None, Vec::new(), bound()).await.unwrap();
     let file = dir.path().join("keys.json");
-    assert_eq!(mode_of(&file), Some(0o600));
+    assert!(is_private(&file));
     let text = std::fs::read_to_string(&file).unwrap();
     assert!(!text.contains(&key.expose()[3..]) && text.contains("editor"), "{text}");
 

@@ -115,6 +115,11 @@ pub fn replaceable(path: &Path) -> Result<(), Untrusted> {
     Ok(())
 }
 
+/// Gives a new file the mode of the one that it is to replace.
+pub(super) fn take_after(new: &mut File, old: &Path) -> io::Result<()> {
+    new.set_permissions(std::fs::metadata(old)?.permissions())
+}
+
 /// Puts the file at `from` into the place of the one at `to`, in one step. It outlives a power cut once
 /// the folder has been flushed ([`sync_dir`]).
 ///
@@ -135,4 +140,18 @@ pub fn sync_dir(path: &Path) -> io::Result<()> {
 pub fn changed_at(path: &Path) -> Option<u64> {
     let meta = std::fs::metadata(path).ok()?;
     u64::try_from(meta.ctime() * 1000 + meta.ctime_nsec() / 1_000_000).ok()
+}
+
+/// Whether the mode is 0600, or a folder's 0700.
+#[cfg(test)]
+pub(super) fn is_private(path: &Path) -> bool {
+    let meta = std::fs::metadata(path).expect("it is there");
+    meta.mode() & 0o777 == if meta.is_dir() { 0o700 } else { 0o600 }
+}
+
+/// Lets everybody read a file or a folder.
+#[cfg(test)]
+pub(super) fn loosen(path: &Path) {
+    let mode = if path.is_dir() { 0o755 } else { 0o644 };
+    std::fs::set_permissions(path, Permissions::from_mode(mode)).expect("ours");
 }

@@ -17,8 +17,8 @@ const WRITE: u32 = 0x4000_0000;
 /// `FILE_APPEND_DATA` and `SYNCHRONIZE`.
 const APPEND: u32 = 0x0010_0004;
 
-/// Opens a file that must be ours and plain, for reading. Says whether others had a right to it, which they
-/// have no more.
+/// Opens a file that must be ours, plain and single-named, for reading. Says whether others had a right to it,
+/// which they have no more.
 pub fn open(path: &Path) -> Result<(File, bool), Untrusted> {
     let mut options = OpenOptions::new();
     let mut file = options
@@ -27,11 +27,34 @@ pub fn open(path: &Path) -> Result<(File, bool), Untrusted> {
         .custom_flags(NOT_THROUGH_LINKS | FOLDERS_TOO)
         .open(path)?;
     let meta = file.metadata()?;
-    if !meta.is_file() || meta.file_attributes() & LINK != 0 {
+    if !meta.is_file() || meta.file_attributes() & LINK != 0 || names(path)? != 1 {
         return Err(Untrusted::NotPlain);
     }
     let loose = make_own(&mut file, Of::Object)?;
     Ok((file, loose))
+}
+
+/// How many names a file has. Asked by one of them: no safe way asks by what was opened.
+fn names(path: &Path) -> io::Result<u32> {
+    use winsafe::HFILE;
+    use winsafe::co::{DISPOSITION, FILE_ATTRIBUTE, FILE_FLAG, FILE_SHARE, GENERIC};
+
+    let as_io = |error: winsafe::co::ERROR| io::Error::from_raw_os_error(error.raw().cast_signed());
+    let place = path.to_str().ok_or(io::ErrorKind::InvalidInput)?;
+    let shared = FILE_SHARE::READ | FILE_SHARE::WRITE | FILE_SHARE::DELETE;
+    let (file, _) = HFILE::CreateFile(
+        place,
+        GENERIC::READ,
+        Some(shared),
+        None,
+        DISPOSITION::OPEN_EXISTING,
+        FILE_ATTRIBUTE::NORMAL,
+        Some(FILE_FLAG::OPEN_REPARSE_POINT),
+        None,
+        None,
+    )
+    .map_err(as_io)?;
+    Ok(file.GetFileInformationByHandle().map_err(as_io)?.nNumberOfLinks)
 }
 
 /// Takes what is ours from everybody else; says whether there was anything to take.
@@ -46,7 +69,8 @@ fn make_own(object: &mut File, of: Of) -> Result<bool, Untrusted> {
     Ok(!others.is_empty())
 }
 
-/// Opens what [`Self::open`] makes of these options, and takes it from everybody but its owner at once.
+/// Opens what these options say, and takes it from everybody but its owner at once. Until then a new file is
+/// whoever's its folder hands it to, which is nobody else in a folder of ours.
 fn opened(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     let mut file = options.custom_flags(NOT_THROUGH_LINKS).open(path)?;
     if file.metadata()?.file_attributes() & LINK != 0 {
@@ -124,25 +148,41 @@ pub fn private_dir(path: &Path) -> Result<bool, Untrusted> {
     make_own(&mut folder, Of::Folder)
 }
 
-/// Whether a file can be replaced by a new one and nobody else loses anything: it is ours, and plain.
+/// Whether a file can be replaced by a new one and nobody else loses anything: it is ours, and has no second
+/// name.
 ///
 /// # Errors
 /// Why not.
 pub fn replaceable(path: &Path) -> Result<(), Untrusted> {
-    if !std::fs::metadata(path)?.is_file() {
+    if !std::fs::metadata(path)?.is_file() || names(path)? != 1 {
         return Err(Untrusted::NotPlain);
     }
-    let (owner, _) = access_list::holders_at(path)?;
+    let (owner, _) = access_list::holders(&access_list::look_at(path)?)?;
     if access_list::is_ours(&owner)? { Ok(()) } else { Err(Untrusted::Foreign(owner)) }
 }
 
+/// Gives a new file the access list and the attributes of the one that it is to replace.
+pub(super) fn take_after(new: &mut File, old: &Path) -> io::Result<()> {
+    let real = std::fs::canonicalize(old)?;
+    access_list::copy(&access_list::look_at(&real)?, new)?;
+    new.set_permissions(std::fs::metadata(old)?.permissions())
+}
+
 /// Puts the file at `from` into the place of the one at `to`, in one step, and returns when the disk has it:
-/// `MoveFileExW` with `MOVEFILE_WRITE_THROUGH`.
+/// `MoveFileExW` with `MOVEFILE_WRITE_THROUGH`. That refuses to go over a file that somebody has open, as a
+/// virus scanner has in passing; a rename as on Unix does not, where the system knows it (Windows 10 on NTFS;
+/// Wine 8 does not), and lasts once the file is flushed.
 ///
 /// # Errors
 /// As the system's; the one at `to` then stands.
 pub fn move_over(from: &Path, to: &Path) -> io::Result<()> {
-    atomicwrites::replace_atomic(from, to)
+    match atomicwrites::replace_atomic(from, to) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            std::fs::rename(from, to)?;
+            OpenOptions::new().write(true).open(to)?.sync_all()
+        }
+        moved => moved,
+    }
 }
 
 /// Makes a removal in this folder survive a power cut, as far as the file system lets itself be asked:
@@ -164,4 +204,17 @@ pub fn sync_dir(path: &Path) -> io::Result<()> {
 pub fn changed_at(path: &Path) -> Option<u64> {
     let written = std::fs::metadata(path).ok()?.modified().ok()?;
     written.duration_since(std::time::UNIX_EPOCH).ok()?.as_millis().try_into().ok()
+}
+
+/// Whether a file or folder is nobody's but ours: neither another's, nor anybody else's to open.
+#[cfg(test)]
+pub(super) fn is_private(path: &Path) -> bool {
+    let (owner, others) = access_list::holders(&access_list::look_at(path).unwrap()).unwrap();
+    access_list::is_ours(&owner).unwrap() && others.is_empty()
+}
+
+/// Lets everybody read a file or a folder.
+#[cfg(test)]
+pub(super) fn loosen(path: &Path) {
+    access_list::tests::loosen(path);
 }

@@ -201,7 +201,7 @@ async fn a_logout_forgets_the_list_on_the_disk_too_and_the_next_account_sees_non
     let catalogue = catalogue(&house);
     let first = known(&house, &catalogue).await;
     let file = house.file("data/models/sandbox.json");
-    assert!(matches!(crate::platform::files::mode_of(&file), Some(0o600) | None));
+    assert!(crate::platform::files::is_private(&file));
     // Another person signs in under the same name: the list was not theirs.
     house.settings(json!({"account_id": "another"})).await;
     house.sign_in().await;

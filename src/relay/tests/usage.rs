@@ -150,7 +150,7 @@ async fn counts_by_the_day_outlive_a_restart() {
     first.count("codex", tokens, house.clock.now());
     first.save().await;
     let file = house.file("state/usage.json");
-    assert!(matches!(crate::platform::files::mode_of(&file), Some(0o600) | None));
+    assert!(crate::platform::files::is_private(&file));
     let second = meter(&house);
     second.count("aider", tokens, house.clock.now());
     let told = usage(&house, &second).await.unwrap().clients;
