@@ -67,7 +67,7 @@
 //! - No `unsafe` code. No `SystemTime::now` outside [`clock`]. No `println!` outside [`cli`]. No `cfg` for a
 //!   system outside [`platform`].
 //! - No window is ever opened by the daemon, it hands out addresses; and no program is started but the
-//!   person's own `[hooks]`.
+//!   person's own `[hooks]` (and on Windows the system's own that ends those that hang).
 //! - No encryption at rest: files are 0600 in 0700 folders. A key beside the lock would be decoration.
 //! - No `utils`, no `types`, no `errors`.
 //!

@@ -235,7 +235,9 @@ mod tests {
         let first = Store::open(&data, &state).expect("opens");
         match Store::open(&data, &state) {
             Err(OpenError::Held { holder, .. }) => {
-                assert_eq!(holder, Some(std::process::id().to_string()))
+                // On Windows the lock may forbid the others to read (Wine does not).
+                let named = holder.is_some_and(|holder| holder == std::process::id().to_string());
+                assert!(named || cfg!(windows));
             }
             other => panic!("{other:?}"),
         }

@@ -2,6 +2,7 @@
 //!
 //! It gets a process group of its own, so that a script that hangs is ended with everything that it
 //! waits for, and an environment made from a short list, so that nothing of this process's reaches it.
+//! Windows has no such groups; there the system's `taskkill` ends whatever the program has started.
 
 use std::future::Future;
 use std::io;
@@ -26,7 +27,9 @@ const PASSED_ON: &[&str] = &[
     "DISPLAY",
     "WAYLAND_DISPLAY",
     "XAUTHORITY",
-    // Without these no program runs on Windows.
+    // Without these no program runs on Windows, and no script.
+    "ComSpec",
+    "PATHEXT",
     "SystemRoot",
     "SystemDrive",
     "USERPROFILE",
@@ -83,8 +86,7 @@ pub async fn run(
     command.args(arguments).env_clear().envs(more.iter().map(|(name, value)| (name, value)));
     command.envs(PASSED_ON.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-    #[cfg(unix)]
-    command.process_group(0);
+    set_apart(&mut command);
     let mut child = command.spawn()?;
     let (out, err) = (child.stdout.take(), child.stderr.take());
     let (mut said, mut complained) = (Vec::new(), Vec::new());
@@ -109,7 +111,7 @@ pub async fn run(
         }
     };
     if !matches!(end, End::Exited(_)) {
-        kill(&mut child);
+        kill(&mut child).await;
         let _ = tokio::time::timeout(GONE_WITHIN, child.wait()).await;
     }
     said.append(&mut complained);
@@ -126,9 +128,23 @@ async fn hear(stream: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>) {
     }
 }
 
+/// A group of its own, which can be killed as one.
+#[cfg(unix)]
+fn set_apart(command: &mut Command) {
+    command.process_group(0);
+}
+
+/// No window: where the daemon has no console, each program of one's own would open another.
+#[cfg(windows)]
+fn set_apart(command: &mut Command) {
+    /// `CREATE_NO_WINDOW`.
+    const HIDDEN: u32 = 0x0800_0000;
+    command.creation_flags(HIDDEN);
+}
+
 /// Kills the program and everything in its group. Its number is its own until it has been waited for.
-fn kill(child: &mut Child) {
-    #[cfg(unix)]
+#[cfg(unix)]
+async fn kill(child: &mut Child) {
     if let Some(group) =
         child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(rustix::process::Pid::from_raw)
     {
@@ -138,17 +154,42 @@ fn kill(child: &mut Child) {
     let _ = child.start_kill();
 }
 
-#[cfg(all(test, unix))]
+/// Kills the program and what it started. Its number is its own until it has been waited for.
+#[cfg(windows)]
+async fn kill(child: &mut Child) {
+    // Of the system's own folder, whatever the PATH says.
+    let folder = std::env::var_os("SystemRoot").map(std::path::PathBuf::from);
+    if let (Some(folder), Some(pid)) = (folder, child.id()) {
+        let mut ending = Command::new(folder.join("System32").join("taskkill.exe"));
+        ending.args(["/T", "/F", "/PID", &pid.to_string()]).kill_on_drop(true);
+        ending.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        set_apart(&mut ending);
+        // All of it may have ended meanwhile, and the program itself ends below in any case.
+        let _ = tokio::time::timeout(GONE_WITHIN, ending.status()).await;
+    }
+    let _ = child.start_kill();
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use std::future::pending;
 
     const LONG: Duration = Duration::from_secs(10);
 
+    /// A script for the system's shell, as a hook.
+    #[cfg(unix)]
     fn shell(script: &str) -> Vec<String> {
         ["sh", "-c", script].map(str::to_owned).to_vec()
     }
 
+    /// A script for the system's shell, as a hook.
+    #[cfg(windows)]
+    fn shell(script: &str) -> Vec<String> {
+        ["cmd", "/D", "/C", script].map(str::to_owned).to_vec()
+    }
+
+    #[cfg(target_os = "linux")]
     fn alive(pid: &str) -> bool {
         // A zombie is gone for everybody but whoever has to wait for it.
         std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z"))
@@ -157,9 +198,13 @@ mod tests {
     #[tokio::test]
     async fn it_sees_what_it_is_given_and_none_of_our_own_environment() {
         let more = [("VALETKEY_EVENT", "limit".to_owned())];
-        let run = run(&shell("env; echo complaint >&2; exit 3"), &more, LONG, pending()).await;
-        let run = run.expect("sh runs");
-        let said = String::from_utf8(run.said).expect("text");
+        let script = if cfg!(windows) {
+            "set&echo complaint>&2&exit 3"
+        } else {
+            "env; echo complaint >&2; exit 3"
+        };
+        let run = run(&shell(script), &more, LONG, pending()).await.expect("it runs");
+        let said = String::from_utf8(run.said).expect("text").replace("\r\n", "\n");
         assert!(matches!(run.end, End::Exited(status) if status.code() == Some(3)));
         assert!(said.contains("VALETKEY_EVENT=limit\n") && said.ends_with("complaint\n"), "{said}");
         assert!(!said.contains("CARGO"), "{said}");
@@ -167,8 +212,12 @@ mod tests {
 
     #[tokio::test]
     async fn more_is_said_than_anybody_reads() {
-        let script = "yes | head -c 300000; yes n | head -c 300000 >&2";
-        let run = run(&shell(script), &[], LONG, pending()).await.expect("sh runs");
+        let script = if cfg!(windows) {
+            "for /L %i in (1,1,999) do @echo it goes on& for /L %i in (1,1,999) do @echo it goes on>&2"
+        } else {
+            "yes | head -c 300000; yes n | head -c 300000 >&2"
+        };
+        let run = run(&shell(script), &[], LONG, pending()).await.expect("it runs");
         assert!(matches!(run.end, End::Exited(status) if status.success()));
         assert_eq!(run.said.len(), 2 * SAID_BYTES_MAX);
     }
@@ -180,6 +229,8 @@ mod tests {
         }
     }
 
+    /// Wine's shell has nothing that waits and reads nothing; the last test kills one there.
+    #[cfg(unix)]
     #[tokio::test(start_paused = true)]
     async fn one_that_hangs_is_killed_at_its_bound() {
         let begun = tokio::time::Instant::now();
@@ -217,10 +268,45 @@ mod tests {
         assert!(pids.split_whitespace().all(gone), "{pids}");
     }
 
+    #[cfg(unix)]
     #[tokio::test]
     async fn what_it_leaves_running_is_not_waited_for() {
         let run = run(&shell("sleep 5 & echo left"), &[], LONG, pending()).await.expect("sh runs");
         assert!(matches!(run.end, End::Exited(_)));
         assert_eq!(run.said, b"left\n");
+    }
+
+    /// Runs until it is killed, where the test below starts this program once more.
+    #[cfg(windows)]
+    #[test]
+    fn hang() {
+        if std::env::var_os("VALETKEY_EVENT").is_some() {
+            loop {
+                std::thread::park();
+            }
+        }
+    }
+
+    /// Also what it started, which is not asked here: Wine's `taskkill` knows no `/T`.
+    #[cfg(windows)]
+    #[test]
+    fn one_that_nobody_waits_for_any_more_is_killed() {
+        let own = std::env::current_exe().expect("we have one");
+        let words = [own.to_str().expect("text"), "platform::command::tests::hang", "--exact"];
+        let words = words.map(str::to_owned);
+        let more = [("VALETKEY_EVENT", "limit".to_owned())];
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.expect("a runtime");
+        runtime.block_on(async {
+            let (short, begun) = (Duration::from_millis(50), tokio::time::Instant::now());
+            let soon = tokio::time::sleep(short);
+            let given_up = run(&words, &more, LONG, soon).await.expect("it runs");
+            assert_eq!(given_up.end, End::GivenUp);
+            let late = run(&words, &more, short, pending()).await.expect("it runs");
+            assert_eq!(late.end, End::TookTooLong);
+            assert!(begun.elapsed() < LONG, "{:?}", begun.elapsed());
+        });
+        // Wine's console of a killed program lives on and keeps its outputs open.
+        runtime.shutdown_background();
     }
 }

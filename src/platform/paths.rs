@@ -177,7 +177,7 @@ fn default_socket(_state_dir: &Path, _runtime_dir: Option<&Path>) -> Result<Stri
     Ok(format!(r"\\.\pipe\valetkey-{}", super::access_list::own_sid()?))
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -207,15 +207,31 @@ mod tests {
         assert_eq!(paths.credentials_dir(), Path::new("/h/.local/share/valetkey/credentials"));
         assert_eq!(paths.log_dir(), Path::new("/h/.local/state/valetkey/log"));
         assert_eq!(paths.audit_dir(), Path::new("/h/.local/state/valetkey/audit"));
-        assert_eq!(paths.socket, "/run/user/1/valetkey/valetkey.sock");
+        let socket = default_socket(&paths.state_dir, Some(Path::new("/run/user/1/valetkey")));
+        assert_eq!(paths.socket, socket.expect("a socket"));
     }
 
     #[test]
-    fn without_a_runtime_or_state_directory_the_next_best_is_taken() {
-        let paths = resolve(&[], home(false, true)).expect("they resolve");
-        assert_eq!(paths.socket, "/h/.local/state/valetkey/run/valetkey.sock");
+    fn without_a_state_directory_the_next_best_is_taken() {
         let paths = resolve(&[], home(false, false)).expect("they resolve");
         assert_eq!(paths.state_dir, Path::new("/h/.local/share/valetkey/state"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_socket_is_in_the_runtime_directory_or_below_the_next_best() {
+        let socket = |runtime| resolve(&[], home(runtime, true)).expect("they resolve").socket;
+        assert_eq!(socket(true), "/run/user/1/valetkey/valetkey.sock");
+        assert_eq!(socket(false), "/h/.local/state/valetkey/run/valetkey.sock");
+    }
+
+    #[cfg(windows)]
+    #[test]
+    fn a_pipe_is_named_after_its_user_wherever_files_are() {
+        let socket = resolve(&[], home(true, true)).expect("they resolve").socket;
+        let user = socket.strip_prefix(r"\\.\pipe\valetkey-").expect("a pipe");
+        assert_eq!(user, super::super::access_list::own_sid().expect("we are somebody"));
+        assert_eq!(resolve(&[], home(false, false)).expect("they resolve").socket, socket);
     }
 
     #[test]
@@ -230,9 +246,10 @@ mod tests {
         assert_eq!(
             paths,
             Paths {
-                config_file: "/c.toml".into(),
-                data_dir: "/d".into(),
-                state_dir: "/s".into(),
+                // Where paths have drives it is the current one.
+                config_file: std::path::absolute("/c.toml").expect("a path"),
+                data_dir: std::path::absolute("/d").expect("a path"),
+                state_dir: std::path::absolute("/s").expect("a path"),
                 socket: "/k".into()
             }
         );
@@ -241,7 +258,7 @@ mod tests {
 
     #[test]
     fn a_socket_address_that_no_system_takes_is_told_early() {
-        let long = "/".to_owned() + &"x".repeat(200);
+        let long = "/".to_owned() + &"x".repeat(SOCKET_BYTES_MAX);
         let error = resolve(&[("VALETKEY_SOCKET", &long)], home(true, true)).expect_err("too long");
         assert!(matches!(error, PathsError::SocketTooLong { .. }), "{error}");
     }

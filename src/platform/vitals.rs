@@ -175,13 +175,28 @@ mod system {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt as _;
 
     #[test]
-    fn files_folders_links_and_sockets_are_told_apart() {
+    fn files_and_folders_are_told_apart() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        std::fs::write(at("file"), "x").unwrap();
+        for follow in [true, false] {
+            let kind = |name| entry(&at(name), follow).unwrap().map(|entry| entry.kind);
+            let found = [kind("file"), kind(""), kind("nothing"), kind("nothing/below")];
+            assert_eq!(found, [Some(Kind::File), Some(Kind::Folder), None, None]);
+        }
+        assert!(!is_runnable(dir.path()) && !is_runnable(&at("none")));
+        assert!(is_runnable(&std::env::current_exe().unwrap()));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_sockets_and_modes_are_told() {
+        use std::os::unix::fs::PermissionsExt as _;
         let dir = tempfile::tempdir().unwrap();
         let at = |name: &str| dir.path().join(name);
         std::fs::write(at("file"), "x").unwrap();
@@ -189,16 +204,13 @@ mod tests {
         std::os::unix::fs::symlink(at("file"), at("link")).unwrap();
         let _socket = std::os::unix::net::UnixListener::bind(at("socket")).unwrap();
         let kind = |name, follow| entry(&at(name), follow).unwrap().map(|entry| entry.kind);
-        assert_eq!(kind("file", false), Some(Kind::File));
         assert_eq!(kind("link", false), Some(Kind::Link));
         assert_eq!(kind("link", true), Some(Kind::File));
         assert_eq!(kind("socket", false), Some(Kind::Socket));
-        assert_eq!(kind("", false), Some(Kind::Folder));
-        assert_eq!(kind("nothing", false), None);
         let file = entry(&at("file"), false).unwrap().unwrap();
         assert_eq!((file.mode, file.names), (Some(0o640), 1));
         assert_eq!(file.owner, crate::platform::process::own_uid());
-        assert!(!is_runnable(&at("file")) && !is_runnable(dir.path()) && !is_runnable(&at("none")));
+        assert!(!is_runnable(&at("file")));
         std::fs::set_permissions(at("file"), std::fs::Permissions::from_mode(0o700)).unwrap();
         assert!(is_runnable(&at("file")));
     }
@@ -209,6 +221,8 @@ mod tests {
         let space = space(dir.path()).unwrap().unwrap();
         assert!(!space.read_only && space.bytes > 0);
         assert!(super::space(&dir.path().join("none")).is_err());
+        let again = super::space(dir.path().parent().unwrap()).unwrap().unwrap();
+        assert_eq!(again.id, space.id, "it is the same disk");
     }
 
     #[test]

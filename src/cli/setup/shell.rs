@@ -213,6 +213,7 @@ mod tests {
     }
 
     /// What a real shell makes of it, with a program in the place of ours.
+    #[cfg(unix)]
     #[test]
     fn a_shell_runs_the_program_with_the_lease_and_not_at_all_without() {
         let run = |answer: &str, script: &dyn Fn(&Wants) -> String| {

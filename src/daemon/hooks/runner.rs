@@ -91,9 +91,24 @@ fn is_no_program(error: &io::Error) -> bool {
     matches!(error.kind(), NotFound | PermissionDenied | NotADirectory | InvalidInput)
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_command_that_fails_is_tried_again_and_one_that_is_none_is_not() {
+        let (stop, own) = (CancellationToken::new(), std::env::current_exe().expect("we have one"));
+        // Nothing of this program is a test of this name, and nothing understands the other one.
+        for (argument, environment) in [("no such test", &[][..]), ("--no-such-flag", &[][..])] {
+            let words = [own.to_str().expect("text").to_owned(), argument.to_owned()];
+            assert!(run(Event::Refresh, &words, environment, &stop).await, "{argument}");
+        }
+        let words = ["no program has such a name".to_owned()];
+        assert!(!run(Event::Refresh, &words, &[], &stop).await);
+    }
+
+    /// Linux alone refuses to run what is being written.
+    #[cfg(target_os = "linux")]
     #[tokio::test]
     async fn a_command_that_was_busy_once_is_tried_again_and_one_that_is_none_is_not() {
         let folder = tempfile::tempdir().expect("a folder");

@@ -20,7 +20,7 @@ impl Owner {
         let slot = self.parts.slot.clone();
         let saved = blocking(move || {
             slot.keep(&record, room).map_err(|error| {
-                let rescued = slot.rescue(&record);
+                let rescued = slot.rescue(&record).is_ok();
                 (error, rescued)
             })
         });
@@ -32,7 +32,7 @@ impl Owner {
                     self.problem.take().filter(|problem| problem.reason != "storage_error");
             }
             Err((error, rescued)) => {
-                tracing::error!(%error, rescued = rescued.is_ok(), "the login could not be saved; trying again");
+                tracing::error!(%error, rescued, "the login could not be saved; trying again");
                 self.save_failures = self.save_failures.saturating_add(1);
                 self.save_at = Some(now.plus(schedule::backoff(
                     self.save_failures,

@@ -27,13 +27,15 @@ pub(in super::super) fn around(home: &Path, variables: &[(&str, &str)]) -> Aroun
 fn what_is_around_is_found_by_variables_and_below_the_home_directory() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("agent"), "").unwrap();
-    let path = format!("/nonexistent:{}", folder.path().display());
-    let around = around(Path::new("/home/pat"), &[("PATH", &path), ("EMPTY", "")]);
+    let path = std::env::join_paths([Path::new("/nonexistent"), folder.path()]).unwrap();
+    let variables = [("PATH", path.to_str().unwrap()), ("EMPTY", "")];
+    let around = around(Path::new("/home/pat"), &variables);
     assert_eq!(around.finds("agent"), Some(folder.path().join("agent")));
     assert_eq!(around.finds("another"), None);
     assert_eq!(around.folder("EMPTY", ".x"), Path::new("/home/pat/.x"));
     assert_eq!(around.config_home(), Path::new("/home/pat/.config"));
-    assert_eq!(around.short(Path::new("/home/pat/.x/y")), "~/.x/y");
+    let short = Path::new("~").join(".x/y");
+    assert_eq!(around.short(Path::new("/home/pat/.x/y")), short.to_str().unwrap());
     assert_eq!(around.short(Path::new("/home/pat")), "/home/pat");
     assert_eq!(around.short(Path::new("/etc/x")), "/etc/x");
 }
