@@ -20,8 +20,8 @@ impl Owner {
         let slot = self.parts.slot.clone();
         let saved = blocking(move || {
             slot.keep(&record, room).map_err(|error| {
-                let rescued = slot.rescue(&record);
-                Box::new((error, rescued))
+                let rescued = slot.rescue(&record).is_ok();
+                (error, rescued)
             })
         });
         match saved.await {
@@ -31,9 +31,8 @@ impl Owner {
                 self.problem =
                     self.problem.take().filter(|problem| problem.reason != "storage_error");
             }
-            Err(unsaved) => {
-                let (error, rescued) = *unsaved;
-                tracing::error!(%error, rescued = rescued.is_ok(), "the login could not be saved; trying again");
+            Err((error, rescued)) => {
+                tracing::error!(%error, rescued, "the login could not be saved; trying again");
                 self.save_failures = self.save_failures.saturating_add(1);
                 self.save_at = Some(now.plus(schedule::backoff(
                     self.save_failures,
