@@ -30,6 +30,8 @@ pub(crate) use watch::*;
 #[derive(Debug, Parser)]
 #[command(
     name = "valetkey",
+    // Whatever the file is called: with an ending on Windows.
+    bin_name = "valetkey",
     version,
     arg_required_else_help = true,
     disable_help_subcommand = true,

@@ -6,8 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::flag;
+use crate::platform::signals;
 
 use super::failure::{Exit, Failure};
 
@@ -19,14 +18,9 @@ impl Interrupt {
     /// Listens for Ctrl-C and for a polite `kill` from now on.
     pub(super) fn watch() -> Result<Self, Failure> {
         let asked = Arc::new(AtomicBool::new(false));
-        for signal in [SIGINT, SIGTERM] {
-            // In this order: what is looked at first was set by an earlier signal.
-            flag::register_conditional_shutdown(signal, Exit::Interrupted as i32, asked.clone())
-                .and_then(|_| flag::register(signal, asked.clone()))
-                .map_err(|error| {
-                    Failure::new(Exit::Failed, format!("Ctrl-C could not be listened for: {error}"))
-                })?;
-        }
+        signals::on_interrupt(&asked, Exit::Interrupted as i32).map_err(|error| {
+            Failure::new(Exit::Failed, format!("Ctrl-C could not be listened for: {error}"))
+        })?;
         Ok(Self(asked))
     }
 

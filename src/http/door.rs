@@ -25,6 +25,7 @@ use super::stream::{Io, Replayed};
 use super::turned_away::{self, Why};
 use crate::access::peer::Peer;
 use crate::platform::ipc::Stream;
+use crate::platform::process;
 use crate::rpc::connection::speaks_lines;
 use crate::rpc::dispatch::Loopback;
 
@@ -71,7 +72,7 @@ impl Arrival {
     pub(super) fn program(&self) -> &str {
         self.program.get_or_init(|| {
             let exe = self.peer.exe().unwrap_or_default();
-            exe.rsplit(['/', '\\']).next().filter(|name| !name.is_empty()).unwrap_or("?").to_owned()
+            process::program(&exe).unwrap_or("?").to_owned()
         })
     }
 }

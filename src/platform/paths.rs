@@ -151,6 +151,29 @@ impl Paths {
     }
 }
 
+/// Where the file at this path really is, behind all links, as a person would write it.
+///
+/// # Errors
+/// As [`std::fs::canonicalize`].
+pub fn behind_links(path: &Path) -> std::io::Result<PathBuf> {
+    std::fs::canonicalize(path).map(unmarked)
+}
+
+#[cfg(unix)]
+fn unmarked(path: PathBuf) -> PathBuf {
+    path
+}
+
+/// Without the mark of a path that is taken to the letter (`\\?\C:\…`), unless it is too long to do without.
+#[cfg(windows)]
+fn unmarked(path: PathBuf) -> PathBuf {
+    /// `MAX_PATH`.
+    const LONGEST: usize = 260;
+    let plain = path.to_str().and_then(|path| path.strip_prefix(r"\\?\"));
+    let plain = plain.filter(|rest| rest.len() < LONGEST && rest.get(1..2) == Some(":"));
+    plain.map_or_else(|| path.clone(), PathBuf::from)
+}
+
 fn conventions() -> Option<Conventions> {
     let dirs = directories::ProjectDirs::from("", "", "valetkey")?;
     Some(Conventions {

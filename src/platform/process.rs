@@ -40,6 +40,14 @@ pub fn exe(_pid: u32) -> Option<String> {
     None
 }
 
+/// What people call the program at this path ([`exe`]): the file's name, without the ending that Windows wants.
+#[must_use]
+pub fn program(exe: &str) -> Option<&str> {
+    let name = exe.rsplit(std::path::is_separator).next()?;
+    let name = name.strip_suffix(std::env::consts::EXE_SUFFIX).unwrap_or(name);
+    (!name.is_empty()).then_some(name)
+}
+
 /// Whether a program of this name seems to run as this user, by itself or as a script of an interpreter.
 /// Where the system does not tell, it does not.
 #[cfg(target_os = "linux")]

@@ -10,16 +10,19 @@ pub enum Signal {
 }
 
 #[cfg(unix)]
-pub use unix::Signals;
+pub use unix::{Signals, on_interrupt};
 #[cfg(windows)]
-pub use windows::Signals;
+pub use windows::{Signals, on_interrupt};
 
 #[cfg(unix)]
 mod unix {
     use std::io;
     use std::os::unix::net::UnixStream as StdStream;
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicBool;
 
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    use signal_hook::flag;
     use tokio::io::AsyncReadExt as _;
     use tokio::net::UnixStream;
 
@@ -53,6 +56,20 @@ mod unix {
         }
     }
 
+    /// From now on the first SIGINT or SIGTERM only sets `asked`, and the second ends the process there and then,
+    /// with this exit status.
+    ///
+    /// # Errors
+    /// Where a handler cannot be set.
+    pub fn on_interrupt(asked: &Arc<AtomicBool>, status: i32) -> io::Result<()> {
+        for signal in [SIGINT, SIGTERM] {
+            // In this order: what is looked at first was set by an earlier signal.
+            flag::register_conditional_shutdown(signal, status, asked.clone())?;
+            flag::register(signal, asked.clone())?;
+        }
+        Ok(())
+    }
+
     fn pipe(signals: &[i32]) -> io::Result<UnixStream> {
         let (ours, handlers) = StdStream::pair()?;
         for signal in signals {
@@ -66,7 +83,10 @@ mod unix {
 #[cfg(windows)]
 mod windows {
     use std::io;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
+    use tokio::runtime::Builder;
     use tokio::signal::windows::{CtrlBreak, CtrlC, CtrlClose, CtrlLogoff, CtrlShutdown};
     use tokio::signal::windows::{ctrl_break, ctrl_c, ctrl_close, ctrl_logoff, ctrl_shutdown};
 
@@ -108,5 +128,24 @@ mod windows {
             }
             Signal::Stop
         }
+    }
+
+    /// From now on the first event of the console only sets `asked`, and the second ends the process there and
+    /// then, with this exit status. (The C library knows two of the events.)
+    ///
+    /// # Errors
+    /// Where a handler cannot be set.
+    pub fn on_interrupt(asked: &Arc<AtomicBool>, status: i32) -> io::Result<()> {
+        let runtime = Builder::new_current_thread().build()?;
+        let (mut signals, asked) = (Signals::new()?, asked.clone());
+        std::thread::spawn(move || {
+            runtime.block_on(async {
+                signals.next().await;
+                asked.store(true, Ordering::Relaxed);
+                signals.next().await;
+                std::process::exit(status)
+            })
+        });
+        Ok(())
     }
 }

@@ -12,7 +12,7 @@ use jsonc_parser::ParseOptions;
 use jsonc_parser::cst::CstRootNode;
 use serde_json::Value;
 
-use crate::platform::files;
+use crate::platform::{files, paths};
 use crate::rpc::ImportSource;
 
 use super::super::failure::{Exit, Failure};
@@ -47,7 +47,7 @@ pub(super) fn sign_out(found: &Found) -> Result<SignedOut, Failure> {
             .hint("move the file away by hand; do not use that program's own logout")
     };
     // A link stays a link: what it leads to is changed.
-    let target = std::fs::canonicalize(&found.path).map_err(|error| failed("is gone", &error))?;
+    let target = paths::behind_links(&found.path).map_err(|error| failed("is gone", &error))?;
     let _lock = lock(&target).map_err(|error| failed("is in use", &error))?;
     let text = others::read(&target).map_err(|error| failed("cannot be read again", &error))?;
     if text != found.text {

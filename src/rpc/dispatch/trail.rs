@@ -16,6 +16,7 @@ use crate::access::peer::Peer;
 use crate::clock::Timestamp;
 use crate::login::Lent;
 use crate::login::directory::Named;
+use crate::platform::process;
 
 /// How long the same lending on one connection is counted before it is written.
 const SETTLE: Duration = Duration::from_secs(10);
@@ -216,8 +217,7 @@ impl Trail {
     pub(super) fn client_name(&self) -> String {
         let exe =
             self.client.as_ref().and_then(|client| client.exe.clone()).or_else(|| self.peer.exe());
-        let name = exe.as_deref().map(std::path::Path::new).and_then(std::path::Path::file_name);
-        name.map_or_else(|| "unknown".to_owned(), |name| name.to_string_lossy().into_owned())
+        exe.as_deref().and_then(process::program).unwrap_or("unknown").to_owned()
     }
 
     /// Looked up once a connection, and only for one that did something.
