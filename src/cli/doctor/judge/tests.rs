@@ -393,7 +393,11 @@ fn on_windows_pipes_and_access_lists_are_judged_and_nobody_is_told_a_command_of_
         facts.daemon = Daemon::Silent { why: "no answer".into() };
         files(facts).lock = Some(Lock::Held { pid: Some(4711), program: None });
         files(facts).disks = vec![disk(0, None, false)];
-        facts.config = Err("c:1:1: wrong".into());
+        let program = "C:\\none.exe".into();
+        facts.hooks.push(Hook { setting: "hooks.on_limit", program, runnable: false });
+        for port in facts.ports.as_mut().unwrap() {
+            port.holder = Some(Holder::default());
+        }
         for reach in &mut facts.reaches {
             reach.outcome = Err("down".into());
         }
