@@ -290,6 +290,7 @@ mod tests {
         Places::usual_on_linux(Path::new("/home/ada"), binary.into())
     }
 
+    #[cfg(unix)]
     fn service_drop_in(places: &Places) -> String {
         service_places(places).expect("plain paths").expect("something differs")
     }
@@ -306,6 +307,8 @@ mod tests {
         assert!(UNIT.contains("ExecStart=%h/.local/bin/valetkey serve\n"), "the usual program");
     }
 
+    // These paths are Unix's, and another system would join them with its own sign.
+    #[cfg(unix)]
     #[test]
     fn a_program_that_the_sandbox_hides_is_bound_back_and_another_needs_it_not() {
         let own = "\"/home/ada/.local/share/valetkey\" \"/home/ada/.local/state/valetkey\"";
@@ -327,6 +330,7 @@ mod tests {
         }
     }
 
+    #[cfg(unix)]
     #[test]
     fn a_folder_that_is_not_ours_is_not_shown_to_the_daemon_with_its_configuration() {
         let mut places = places("/usr/bin/valetkey");
@@ -338,6 +342,7 @@ mod tests {
         assert!(!text.contains("BindReadOnlyPaths"), "nothing hides it: {text}");
     }
 
+    #[cfg(unix)]
     #[test]
     fn a_path_that_means_more_than_itself_is_refused() {
         let dir = Path::new("/u");
@@ -355,6 +360,7 @@ mod tests {
         assert_eq!(agent(&agent_places), Err(Awkward("/d/a\u{1}b".into())));
     }
 
+    #[cfg(unix)]
     #[test]
     fn the_agent_is_told_of_other_places_and_a_path_is_never_taken_for_a_place_to_fill() {
         let home = Path::new("/Users/@BIN@ & @HOME@");

@@ -101,18 +101,18 @@ mod tests {
         assert_eq!(line(&command).expect("text"), words.join(" "));
     }
 
-    fn shell(script: &[&str]) -> Command {
-        let system = std::env::var("SystemRoot").expect("Windows says where it is");
-        let mut command = Command::new(format!(r"{system}\System32\cmd.exe"));
-        command.arg("/c").args(script);
+    /// This program of tests, which does not know such a flag.
+    fn ended_early() -> Command {
+        let mut command = Command::new(std::env::current_exe().expect("it runs"));
+        command.arg("--no such flag");
         command
     }
 
     #[test]
     fn a_daemon_that_ends_early_is_noticed_with_its_exit_status() {
         let within = Duration::from_secs(20);
-        match until_ready(&shell(&["exit", "75"]), within, &|| false) {
-            Err(StartError::Exited { status, .. }) => assert_eq!(status, Some(75)),
+        match until_ready(&ended_early(), within, &|| false) {
+            Err(StartError::Exited { status, .. }) => assert_eq!(status, Some(101)),
             other => panic!("{other:?}"),
         }
         let none = until_ready(&Command::new(r"C:\no\such.exe"), within, &|| false);
@@ -120,8 +120,8 @@ mod tests {
     }
 
     #[test]
-    fn a_daemon_that_never_answers_is_given_up_and_ended() {
-        let slow = until_ready(&shell(&["pause"]), Duration::from_millis(50), &|| false);
+    fn a_daemon_that_does_not_answer_in_time_is_given_up_and_ended() {
+        let slow = until_ready(&ended_early(), Duration::ZERO, &|| false);
         assert!(matches!(slow, Err(StartError::Slow(_))), "{slow:?}");
     }
 }

@@ -208,7 +208,12 @@ struct TestClient(BufReader<Stream>);
 
 impl TestClient {
     async fn send(&mut self, text: impl AsRef<[u8]>) {
-        within(self.0.get_mut().write_all(text.as_ref())).await.unwrap();
+        let stream = self.0.get_mut();
+        let sending = async {
+            stream.write_all(text.as_ref()).await?;
+            stream.flush().await
+        };
+        within(sending).await.unwrap();
     }
 
     /// Sends a call of `method` with this id.

@@ -32,18 +32,8 @@ pub(crate) fn listen(name: &Path) -> Listener {
 }
 
 /// Ends each read from now on after so long.
-#[cfg(unix)]
 pub(crate) fn bound_reads(socket: &mut Socket, time: std::time::Duration) {
     socket.set_read_timeout(Some(time)).unwrap();
-}
-
-/// Ends each read from now on after so long. A thread has to read for that, which keeps the connection open
-/// when its test has dropped it; so what hangs for as long as [`LONG`] is left to hang.
-#[cfg(windows)]
-pub(crate) fn bound_reads(socket: &mut Socket, time: std::time::Duration) {
-    if time < LONG {
-        socket.set_read_timeout(Some(time)).unwrap();
-    }
 }
 
 #[cfg(windows)]

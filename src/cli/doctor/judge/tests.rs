@@ -192,6 +192,7 @@ fn files(facts: &mut Facts) -> &mut Files {
     facts.files.as_mut().unwrap()
 }
 
+#[cfg(unix)]
 fn socket(facts: &mut Facts) -> &mut Socket {
     files(facts).socket.as_mut().unwrap()
 }
@@ -285,6 +286,7 @@ fn another_version_and_a_file_that_was_replaced() {
     fault("version", Verdict::Warn, |facts| told(facts).exe = Some(deleted));
 }
 
+#[cfg(unix)]
 #[test]
 fn a_socket_that_is_stale_open_foreign_or_none() {
     let set = |entry: Entry| move |facts: &mut Facts| socket(facts).entry = Ok(Some(entry));

@@ -12,8 +12,12 @@ async fn ten_thousand_pipelined_lines_are_all_answered_in_order() {
     let expected: String = (0..10_000)
         .map(|id| format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":{{}}}}\n"))
         .collect();
+    let write = async {
+        writing.write_all(lines.as_bytes()).await?;
+        writing.flush().await
+    };
     let (written, answers) = within(async {
-        tokio::join!(writing.write_all(lines.as_bytes()), async {
+        tokio::join!(write, async {
             let mut answers = vec![0; expected.len()];
             reading.read_exact(&mut answers).await.unwrap();
             answers
