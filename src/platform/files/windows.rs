@@ -217,8 +217,10 @@ pub fn changed_at(path: &Path) -> Option<u64> {
 /// Whether a file or folder is nobody's but ours: neither another's, nor anybody else's to open.
 #[cfg(test)]
 pub(super) fn is_private(path: &Path) -> bool {
-    let (owner, others) = access_list::holders(&access_list::look_at(path).unwrap()).unwrap();
-    access_list::is_ours(&owner).unwrap() && others.is_empty()
+    let (owner, others) = access_list::look_at(path)
+        .and_then(|found| access_list::holders(&found))
+        .expect("it is there");
+    access_list::is_ours(&owner).is_ok_and(|ours| ours) && others.is_empty()
 }
 
 /// Lets everybody read a file or a folder.

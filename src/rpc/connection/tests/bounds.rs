@@ -155,7 +155,8 @@ async fn one_client_too_many_is_told_so_and_closed() {
         loop {
             let mut third = daemon.client().await;
             third.call(1, "echo").await;
-            if third.value().await["id"] == 1 {
+            // Of many that are turned away at once, some are told nothing.
+            if third.line().await.contains("\"id\":1,") {
                 break;
             }
         }
