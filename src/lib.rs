@@ -108,7 +108,7 @@
 //! | indicatif, qrcode, webbrowser | a spinner, a code to scan, a window to sign in with | hand-made ANSI; qr2term; open |
 //! | ratatui (with crossterm) | the live view: a screen as a buffer that is compared and tested | cursive: its own loop; hand-made ANSI |
 //! | windows-permissions (Windows) | who we are, and who may open a pipe or a file; old, over calls that are older and stay | windows-acl: names for users, no handles; windows-sys needs `unsafe` |
-//! | winsafe (Windows) | programs that run, room on a disk | sysinfo: many times the size |
+//! | winsafe (Windows) | programs that run or are to inherit nothing, a file's names, room on a disk | sysinfo: many times the size |
 //! | atomicwrites (Windows) | a file moved over another, on the disk when it returns | tempfile: does not write through |
 //! | widestring (Windows) | the pipe's security descriptor as interprocess takes it (already below it) | – |
 //!

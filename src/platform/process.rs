@@ -131,6 +131,16 @@ pub fn allow_many_files() {}
 mod tests {
     use super::*;
 
+    #[test]
+    fn a_program_goes_by_the_name_of_its_file() {
+        let (path, name) = if cfg!(windows) {
+            (r"C:\a b\codex.exe", "codex")
+        } else {
+            ("/a b/codex.sh", "codex.sh")
+        };
+        assert_eq!((program(path), program("")), (Some(name), None));
+    }
+
     #[cfg(any(target_os = "linux", windows))]
     #[test]
     fn this_program_is_known_and_runs() {

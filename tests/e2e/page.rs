@@ -2,8 +2,8 @@
 //!
 //! What a person sees of it is looked at in a real browser (`tests/clients/browser.py`).
 
-// Only where a test may become somebody else by a number.
-#[cfg(unix)]
+// Whose a connection is can be told on Linux alone.
+#[cfg(target_os = "linux")]
 mod strangers;
 
 use std::io::{Read as _, Write as _};

@@ -14,7 +14,6 @@ use crate::support::{Daemon, Sandbox, eventually, is_root, skipped, stderr, stdo
 const STRANGER: u32 = 65_534;
 
 #[test]
-#[cfg(target_os = "linux")]
 fn another_user_of_the_machine_does_not_get_in_with_the_link() {
     if !is_root() {
         return skipped("only root can call as another user");
