@@ -86,12 +86,14 @@ async fn a_code_that_nobody_types_expires_and_its_handle_with_it() {
     });
     house.pause(&open.login).await;
     house.jump(14 * MINUTE);
-    house.pause(&open.login).await;
+    house.wait("on=device_token&answered=1").await;
     assert!(open.logins.pending().poll(&begun.login_id).is_ok());
     house.jump(MINUTE);
     let waited = tokio::time::timeout(LONG, &mut waiting).await.expect("it ends").unwrap();
     assert_eq!(waited.unwrap().1.login, LoginProgress::Expired);
     assert!(matches!(open.logins.pending().poll(&begun.login_id), Err(LoginError::NotFound)));
+    // What was under way at the end arrives yet.
+    house.pause(&open.login).await;
     let before = house.stat("device_polls").await;
     house.jump(HOUR);
     house.pause(&open.login).await;
