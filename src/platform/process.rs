@@ -14,6 +14,14 @@ pub fn own_uid() -> Option<u32> {
     None
 }
 
+/// This process's environment, without what has a name that is no text. Windows, which says `Path`, takes a
+/// name in capitals or not: there all are in capitals.
+pub fn variables() -> impl Iterator<Item = (String, std::ffi::OsString)> {
+    let named = |name: String| if cfg!(windows) { name.to_uppercase() } else { name };
+    std::env::vars_os()
+        .filter_map(move |(name, value)| Some((named(name.into_string().ok()?), value)))
+}
+
 /// The program that process `pid` runs now, where the system tells without special rights.
 #[cfg(target_os = "linux")]
 #[must_use]
@@ -130,6 +138,15 @@ pub fn allow_many_files() {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_path_is_found_by_its_usual_name_however_the_system_writes_it() {
+        let found = variables().find(|(name, _)| name == "PATH").map(|(_, value)| value);
+        assert_eq!(found, std::env::var_os("PATH"));
+        assert!(found.is_some(), "tests are started by a program that was found there");
+        // Every Windows has `SystemRoot` and the like.
+        assert!(!cfg!(windows) || variables().all(|(name, _)| name == name.to_uppercase()));
+    }
 
     #[cfg(any(target_os = "linux", windows))]
     #[test]
