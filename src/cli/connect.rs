@@ -77,6 +77,8 @@ impl Context {
         let paths = self.paths()?;
         match Client::connect(&paths.socket) {
             Ok(client) => Ok(client),
+            // No daemon could listen there either.
+            Err(error) if error.is_of_the_name() => Err(error.into()),
             Err(ClientError::Unreachable { socket, source }) => {
                 let elsewhere = self.may_be_elsewhere(&paths);
                 if !self.global.no_spawn && !elsewhere {
@@ -263,6 +265,18 @@ mod tests {
         let socket = folder.path().join("none.sock");
         let context = context(socket.to_str(), folder.path().join("config.toml"));
         assert_eq!(context.client().expect_err("nobody there").code(), 4);
+    }
+
+    #[test]
+    fn no_daemon_is_started_where_none_could_listen() {
+        let folder = tempfile::tempdir().expect("a folder");
+        // Too long for a socket, and no name of a pipe.
+        let socket = folder.path().join("x".repeat(200));
+        let mut context = context(socket.to_str(), folder.path().join("config.toml"));
+        context.global.no_spawn = false;
+        let failure = context.client().expect_err("nobody there");
+        assert_eq!(failure.code(), 4);
+        assert!(format!("{failure:?}").contains("--socket"), "{failure:?}");
     }
 
     #[test]

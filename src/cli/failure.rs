@@ -160,7 +160,7 @@ impl From<CallError> for Failure {
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         let hint = match &error {
-            ClientError::Unreachable { .. } => {
+            ClientError::Unreachable { .. } if !error.is_of_the_name() => {
                 "start it with `valetkey serve`, or leave out --no-spawn"
             }
             _ => "`valetkey paths` shows which socket is used, and `--socket` takes another",

@@ -17,7 +17,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use interprocess::local_socket::{GenericFilePath, Name, ToFsName as _};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 
 #[cfg(unix)]
@@ -241,10 +240,6 @@ pub(crate) fn as_another_user(socket: &str, text: &str) -> Option<String> {
 #[cfg(test)]
 pub(crate) fn listening_as_another_user(socket: &str) -> Option<Box<dyn std::any::Any>> {
     system::listening_as_another_user(socket)
-}
-
-fn name(socket: &str) -> io::Result<Name<'_>> {
-    socket.to_fs_name::<GenericFilePath>()
 }
 
 fn at(socket: &str, e: &io::Error) -> io::Error {

@@ -14,6 +14,14 @@ pub fn own_uid() -> Option<u32> {
     None
 }
 
+/// This process's environment, without what has a name that is no text. Windows, which says `Path`, takes a
+/// name in capitals or not: there all are in capitals.
+pub fn variables() -> impl Iterator<Item = (String, std::ffi::OsString)> {
+    let named = |name: String| if cfg!(windows) { name.to_uppercase() } else { name };
+    std::env::vars_os()
+        .filter_map(move |(name, value)| Some((named(name.into_string().ok()?), value)))
+}
+
 /// The program that process `pid` runs now, where the system tells without special rights.
 #[cfg(target_os = "linux")]
 #[must_use]
@@ -132,6 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
+<<<<<<< HEAD
     fn a_program_goes_by_the_name_of_its_file() {
         let (path, name) = if cfg!(windows) {
             (r"C:\a b\codex.exe", "codex")
@@ -139,6 +148,14 @@ mod tests {
             ("/a b/codex.sh", "codex.sh")
         };
         assert_eq!((program(path), program("")), (Some(name), None));
+=======
+    fn the_path_is_found_by_its_usual_name_however_the_system_writes_it() {
+        let found = variables().find(|(name, _)| name == "PATH").map(|(_, value)| value);
+        assert_eq!(found, std::env::var_os("PATH"));
+        assert!(found.is_some(), "tests are started by a program that was found there");
+        // Every Windows has `SystemRoot` and the like.
+        assert!(!cfg!(windows) || variables().all(|(name, _)| name == name.to_uppercase()));
+>>>>>>> probe
     }
 
     #[cfg(any(target_os = "linux", windows))]

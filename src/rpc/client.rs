@@ -76,6 +76,14 @@ pub enum ClientError {
     },
 }
 
+impl ClientError {
+    /// Whether nobody can ever listen at this address, because the system takes no such name.
+    #[must_use]
+    pub fn is_of_the_name(&self) -> bool {
+        matches!(self, Self::Unreachable { source, .. } if source.kind() == io::ErrorKind::InvalidInput)
+    }
+}
+
 /// Why a call has no result.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use crate::platform::process;
 use crate::rpc::ImportSource;
 use crate::secret::Secret;
 
@@ -188,10 +189,7 @@ impl Around {
     /// Those of this process; nothing where the person has no home.
     pub(crate) fn of_this_process() -> Option<Self> {
         let home = directories::BaseDirs::new()?.home_dir().to_owned();
-        let variables = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
-            .collect();
-        Some(Self { home, variables })
+        Some(Self { home, variables: process::variables().collect() })
     }
 
     /// A variable that is set and not empty.

@@ -12,13 +12,15 @@ use std::time::Duration;
 use tokio::io::Interest;
 
 pub(super) use super::abandoned::remove_abandoned;
-use super::{Credentials, Server, name};
+use super::{Credentials, Server};
 use crate::platform::paths::SOCKET_BYTES_MAX;
 use crate::platform::{files, process};
 
 use interprocess::TryClone as _;
 use interprocess::local_socket::traits::{Stream as _, StreamCommon as _};
-use interprocess::local_socket::{ConnectOptions, ListenerOptions, Stream as SyncStream};
+use interprocess::local_socket::{
+    ConnectOptions, GenericFilePath, ListenerOptions, Name, Stream as SyncStream, ToFsName as _,
+};
 use interprocess::os::unix::uds_local_socket::tokio::Listener as Accepting;
 pub(super) use tokio::net::UnixStream as Stream;
 
@@ -64,6 +66,10 @@ impl TryFrom<OwnedFd> for Listener {
     fn try_from(fd: OwnedFd) -> io::Result<Self> {
         Ok(Self { accepting: Accepting::try_from(fd)?, place: None })
     }
+}
+
+fn name(socket: &str) -> io::Result<Name<'_>> {
+    socket.to_fs_name::<GenericFilePath>()
 }
 
 pub(super) fn bind(socket: &str) -> io::Result<Listener> {

@@ -14,7 +14,7 @@ use tokio::net::windows::named_pipe::ServerOptions;
 use tokio::sync::Mutex;
 use widestring::U16CString;
 
-use super::{Credentials, name};
+use super::Credentials;
 use crate::platform::access_list::{self, Of};
 
 pub(super) use client::BlockingStream;
@@ -56,9 +56,30 @@ impl Listener {
     }
 }
 
+/// What the name of each pipe of this machine begins with.
+const OF_THIS_MACHINE: &str = r"\\.\pipe\";
+
+/// Refuses what is no name of a pipe of this machine. Windows would open any other path as what it is: a file, or
+/// another machine's pipe, to which it would prove who this user is.
+fn check(socket: &str) -> io::Result<()> {
+    // Both slashes part a path, and `..` leads out of the folder of pipes.
+    let is_pipe = socket.split_at_checked(OF_THIS_MACHINE.len()).is_some_and(|(start, own)| {
+        start.eq_ignore_ascii_case(OF_THIS_MACHINE)
+            && own.split(['\\', '/']).all(|part| !matches!(part, "" | "." | ".."))
+    });
+    if is_pipe {
+        return Ok(());
+    }
+    let why = format!(
+        "a pipe of this machine is called {OF_THIS_MACHINE}NAME: \
+         set VALETKEY_SOCKET or daemon.socket to such a name"
+    );
+    Err(io::Error::new(io::ErrorKind::InvalidInput, why))
+}
+
 /// Listens where nobody does yet.
 pub(super) fn bind(socket: &str) -> io::Result<Listener> {
-    name(socket)?;
+    check(socket)?;
     // Says so where somebody serves this very pipe already. Between this question and the pipe's making the system
     // itself refuses a second one.
     match client::open(socket) {

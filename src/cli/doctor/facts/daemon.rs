@@ -14,6 +14,11 @@ use super::PATIENCE;
 pub(in super::super) enum Daemon {
     /// Nobody knows where to call.
     Nowhere,
+    /// Nobody can be there: the system takes no such address.
+    Misnamed {
+        /// What it would take.
+        why: String,
+    },
     /// Nobody is there.
     Absent {
         /// Whether a socket is there that nobody serves.
@@ -48,6 +53,7 @@ pub(super) fn ask(socket: &str) -> Daemon {
         Err(ClientError::Unreachable { source, .. }) => {
             return match source.kind() {
                 io::ErrorKind::NotFound => Daemon::Absent { stale: false },
+                io::ErrorKind::InvalidInput => Daemon::Misnamed { why: source.to_string() },
                 io::ErrorKind::ConnectionRefused => Daemon::Absent { stale: true },
                 _ => Daemon::Silent { why: source.to_string() },
             };

@@ -23,6 +23,7 @@ pub(super) fn answers(facts: &Facts) -> Vec<Finding> {
     let installed = facts.service.as_ref().is_some_and(|service| service.state.is_some());
     vec![match &facts.daemon {
         Daemon::Nowhere => Finding::skip(name, nowhere(facts)),
+        Daemon::Misnamed { .. } => Finding::skip(name, "none can listen at such an address"),
         Daemon::Answers(told) => {
             let up = span(Duration::from_secs(told.info.uptime));
             Finding::ok(name, format!("process {} answers, up for {up}", told.info.pid))
@@ -112,10 +113,11 @@ pub(super) fn socket(facts: &Facts) -> Vec<Finding> {
     if paths.socket.len() >= SOCKET_BYTES_MAX {
         let (length, most) = (paths.socket.len(), SOCKET_BYTES_MAX - 1);
         let what = format!("its path has {length} bytes, and this system takes {most} at most");
-        let fix = format!(
-            "valetkey --socket {} serve",
-            facts.home.word(&paths.state_dir.join("vk.sock"))
-        );
+        let short = match facts.system {
+            "windows" => r"\\.\pipe\vk".to_owned(),
+            _ => facts.home.word(&paths.state_dir.join("vk.sock")),
+        };
+        let fix = format!("valetkey --socket {short} serve");
         return vec![Finding::fail(name, what, fix)];
     }
     let Some(files) = &facts.files else { return vec![Finding::skip(name, nowhere(facts))] };
@@ -142,6 +144,9 @@ fn pipe(facts: &Facts, pipe: &str) -> Finding {
         Daemon::Answers(_) => Finding::ok("socket", format!("{pipe}, yours alone")),
         Daemon::Foreign(_) => {
             Finding::fail("socket", format!("{pipe} was taken by another user"), "valetkey paths")
+        }
+        Daemon::Misnamed { why } => {
+            Finding::fail("socket", format!("{pipe} is no pipe: {why}"), "valetkey paths")
         }
         Daemon::Absent { .. } => {
             Finding::skip("socket", format!("{pipe} is not there, as no daemon is"))

@@ -374,6 +374,17 @@ fn on_windows_pipes_and_access_lists_are_judged_and_nobody_is_told_a_command_of_
         no_daemon(facts);
     };
     assert!(found("socket", Verdict::Skip, absent).0.starts_with(pipe));
+    let long = |facts: &mut Facts| {
+        on_windows(facts);
+        facts.places.as_mut().unwrap().socket.push_str(&"x".repeat(300));
+    };
+    assert_eq!(fault("socket", Verdict::Fail, long).1, r"valetkey --socket \\.\pipe\vk serve");
+    let misnamed = |facts: &mut Facts| {
+        on_windows(facts);
+        facts.daemon = Daemon::Misnamed { why: "set another".into() };
+    };
+    assert!(fault("socket", Verdict::Fail, misnamed).0.ends_with("is no pipe: set another"));
+    found("daemon", Verdict::Skip, misnamed);
     let with = |role: Role, kind: Kind, access: Access| {
         move |facts: &mut Facts| {
             on_windows(facts);

@@ -57,3 +57,29 @@ async fn what_names_no_pipe_is_refused_and_no_file_is_opened_for_it() {
     assert!(spawn(move || connect_blocking(&path).is_err()).join().unwrap());
     assert_eq!(std::fs::read(&file).unwrap(), b"as it was");
 }
+
+#[tokio::test]
+async fn only_a_pipe_of_this_machine_is_listened_on_or_asked() {
+    for other in [
+        "",
+        "plain",
+        r"C:\x.sock",
+        "/run/x.sock",
+        r"\\server\pipe\x",
+        r"\\.\pipe",
+        r"\\.\pipe\",
+        r"\\.\pipe\..\C:\x",
+        r"\\.\pipe\a/../../C:/x",
+        r"\\.\C:\x",
+        "日本語",
+    ] {
+        let refused = Listener::bind(other).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::InvalidInput, "{other:?}: {refused}");
+        let refused = spawn(|| connect_blocking(other).unwrap_err()).join().unwrap();
+        assert_eq!(refused.kind(), io::ErrorKind::InvalidInput, "{other:?}: {refused}");
+        assert!(refused.to_string().contains(r"\\.\pipe\NAME"), "{refused}");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let odd = address_in(dir.path()).replace("pipe", "PIPE") + r"\café";
+    assert!(Listener::bind(&odd).is_ok());
+}

@@ -11,7 +11,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::platform::access_list;
-use crate::platform::ipc::{Server, name};
+use crate::platform::ipc::Server;
 
 /// `ERROR_PIPE_BUSY`: the last end was taken, and the daemon has not made the next one yet.
 const BUSY: i32 = 231;
@@ -49,8 +49,7 @@ impl Waiting {
 /// Opens the pipe, within a runtime. Whoever serves it can learn who we are and not act as us
 /// (`SECURITY_IDENTIFICATION`, which tokio asks for): it may not be our daemon.
 pub(super) fn open(socket: &str) -> io::Result<NamedPipeClient> {
-    // Any other path would be opened as the file that it is.
-    name(socket)?;
+    super::check(socket)?;
     ClientOptions::new().open(socket)
 }
 
