@@ -140,7 +140,6 @@ mod tests {
     use super::*;
 
     #[test]
-<<<<<<< HEAD
     fn a_program_goes_by_the_name_of_its_file() {
         let (path, name) = if cfg!(windows) {
             (r"C:\a b\codex.exe", "codex")
@@ -148,14 +147,15 @@ mod tests {
             ("/a b/codex.sh", "codex.sh")
         };
         assert_eq!((program(path), program("")), (Some(name), None));
-=======
+    }
+
+    #[test]
     fn the_path_is_found_by_its_usual_name_however_the_system_writes_it() {
         let found = variables().find(|(name, _)| name == "PATH").map(|(_, value)| value);
         assert_eq!(found, std::env::var_os("PATH"));
         assert!(found.is_some(), "tests are started by a program that was found there");
         // Every Windows has `SystemRoot` and the like.
         assert!(!cfg!(windows) || variables().all(|(name, _)| name == name.to_uppercase()));
->>>>>>> probe
     }
 
     #[cfg(any(target_os = "linux", windows))]
