@@ -63,6 +63,7 @@ mod system {
         let helper = std::env::var_os(HELPER).expect("the test was skipped without it");
         let pid = child.id().to_string();
         let told = Command::new(helper).args([way, &pid]).status().unwrap();
-        assert!(told.success(), "{way}: {told}");
+        // One that is ending already is told nothing.
+        assert!(matches!(told.code(), Some(0 | 1)), "{way}: {told}");
     }
 }

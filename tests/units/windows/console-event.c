@@ -2,7 +2,7 @@
 
    The way that the console itself goes: a thread in that process, begun at CtrlRoutine with the event's
    number. GenerateConsoleCtrlEvent would reach whole groups, knows two of the five events, and Wine 8 one.
-   Ends with 0 once the process has been told; what it makes of it is its own business. A process that was
+   Ends with 0 once the process has been told, with 1 where it could not be; what it makes of it is its own business. A process that was
    begun in a group of its own (CREATE_NEW_PROCESS_GROUP) hears no Ctrl-C, and under Wine 8 nothing. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +23,15 @@ static int failed(const char *what)
 	return 1;
 }
 
+/* A process that is ending may never take the thread, and Wine waits for it all the same. */
+static DWORD WINAPI give_up(void *unused)
+{
+	(void)unused;
+	Sleep(5000);
+	TerminateProcess(GetCurrentProcess(), 1);
+	return 0;
+}
+
 static int tell(DWORD pid, DWORD event)
 {
 	/* System libraries lie at the same place in every process. */
@@ -31,6 +40,7 @@ static int tell(DWORD pid, DWORD event)
 	                                 | PROCESS_VM_READ | PROCESS_VM_WRITE,
 	                             FALSE, pid);
 
+	CreateThread(NULL, 0, give_up, NULL, 0, NULL);
 	if (routine == NULL)
 		return failed("no CtrlRoutine in this system");
 	if (process == NULL)
