@@ -2,8 +2,9 @@
 
    The way that the console itself goes: a thread in that process, begun at CtrlRoutine with the event's
    number. GenerateConsoleCtrlEvent would reach whole groups, knows two of the five events, and Wine 8 one.
-   Ends with 0 once the process has been told, with 1 where it could not be; what it makes of it is its own business. A process that was
-   begun in a group of its own (CREATE_NEW_PROCESS_GROUP) hears no Ctrl-C, and under Wine 8 nothing. */
+   Ends with 0 once the process has been told, with 1 where it could not be; what it makes of it is its own
+   business. A process that was begun in a group of its own (CREATE_NEW_PROCESS_GROUP) hears no Ctrl-C, and
+   under Wine 8 nothing. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
