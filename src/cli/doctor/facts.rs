@@ -24,7 +24,7 @@ use super::super::connect::Context;
 use super::super::others::{self, Other};
 use super::discreet::Home;
 
-pub(super) use daemon::{Answering, Daemon};
+pub(super) use daemon::{Answering, Daemon, Untold};
 #[cfg(test)]
 pub(super) use files::Socket;
 pub(super) use files::{Disk, Files, Lock, Looked, Role};

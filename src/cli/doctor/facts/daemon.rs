@@ -35,6 +35,14 @@ pub(in super::super) enum Daemon {
     Answers(Box<Answering>),
 }
 
+/// Why nothing is known of the logins.
+#[derive(Debug)]
+pub(in super::super) struct Untold {
+    pub(in super::super) why: String,
+    /// The daemon answered, and could not.
+    pub(in super::super) refused: bool,
+}
+
 /// A daemon that answers.
 #[derive(Debug)]
 pub(in super::super) struct Answering {
@@ -42,7 +50,7 @@ pub(in super::super) struct Answering {
     /// The program that it runs, where the system tells.
     pub(in super::super) exe: Option<String>,
     /// The logins that are held, and the default one even if it is not.
-    pub(in super::super) logins: Result<Vec<Status>, String>,
+    pub(in super::super) logins: Result<Vec<Status>, Untold>,
 }
 
 pub(super) fn ask(socket: &str) -> Daemon {
@@ -67,7 +75,10 @@ pub(super) fn ask(socket: &str) -> Daemon {
         Ok(info) => info,
         Err(error) => return Daemon::Silent { why: words(&error) },
     };
-    let logins = logins(&mut client, &info, &mut bound).map_err(|error| words(&error));
+    let logins = logins(&mut client, &info, &mut bound).map_err(|error| Untold {
+        why: words(&error),
+        refused: matches!(error, CallError::Refused(_)),
+    });
     let exe = process::exe(info.pid);
     Daemon::Answers(Box::new(Answering { info, exe, logins }))
 }

@@ -7,8 +7,11 @@ use crate::rpc::{State, Status};
 
 use super::super::super::words::moment;
 use super::super::discreet::discreet;
-use super::super::facts::{Daemon, Facts};
+use super::super::facts::{Daemon, Facts, Untold};
 use super::Finding;
+
+/// The line on which a daemon that cannot tell of any login is told of.
+const LOGIN: &str = "login";
 
 /// How long a renewal may be due before it is late: a slow issuer and some tries need no remark.
 const LATE: Duration = Duration::from_secs(300);
@@ -17,7 +20,7 @@ const LATE: Duration = Duration::from_secs(300);
 const SAID_CHARS_MAX: usize = 160;
 
 pub(super) fn tokens(facts: &Facts) -> Vec<Finding> {
-    each(facts, "login", token)
+    each(facts, LOGIN, token)
 }
 
 pub(super) fn refreshes(facts: &Facts) -> Vec<Finding> {
@@ -33,7 +36,12 @@ fn each(
         return vec![Finding::skip(name, "no daemon to ask")];
     };
     match &told.logins {
-        Err(why) => vec![Finding::skip(name, format!("the daemon did not tell: {why}"))],
+        Err(Untold { why, refused: true }) if name == LOGIN => {
+            vec![Finding::fail(name, format!("the daemon cannot tell: {why}"), "valetkey status")]
+        }
+        Err(Untold { why, .. }) => {
+            vec![Finding::skip(name, format!("the daemon did not tell: {why}"))]
+        }
         Ok(logins) => logins.iter().filter_map(|status| check(facts, status)).collect(),
     }
 }

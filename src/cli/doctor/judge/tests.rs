@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::super::discreet::Home;
 use super::super::facts::{
     Answering, Daemon, Disk, Facts, Files, Half, Hook, Lock, Looked, Nowhere, Port, Reach, Role,
-    Service, ServiceProgram, Socket, Use,
+    Service, ServiceProgram, Socket, Untold, Use,
 };
 use super::{Finding, Verdict, judge};
 use crate::cli::others::Other;
@@ -543,7 +543,15 @@ fn logins_that_cannot_lend_or_soon_will_not() {
     });
     assert!(what.contains("due 15 minutes ago"), "{what}");
     assert_eq!(fix, "valetkey service restart");
-    found("login", Verdict::Skip, |facts| told(facts).logins = Err("timed out".into()));
+    let untold = |refused| {
+        move |facts: &mut Facts| {
+            told(facts).logins = Err(Untold { why: "who knows".into(), refused });
+        }
+    };
+    found("login", Verdict::Skip, untold(false));
+    let (what, fix) = fault("login", Verdict::Fail, untold(true));
+    assert!(what.contains("who knows") && fix == "valetkey status", "{what}: {fix}");
+    found("refresh", Verdict::Skip, untold(true));
     let endless = |facts: &mut Facts| {
         let error = error("unreachable", &"ä ".repeat(2000));
         login(facts, json!({"state": "degraded", "last_error": error}));
