@@ -22,7 +22,7 @@ async fn both_ends() -> (tempfile::TempDir, String, Stream, BlockingStream) {
 
 /// What a client does, who has no runtime.
 async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    tokio::task::spawn_blocking(work).await.unwrap()
+    tokio::task::spawn_blocking(|| spawn(work).join().unwrap()).await.unwrap()
 }
 
 #[tokio::test]

@@ -4,10 +4,11 @@
 use std::future::Future;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::net::windows::named_pipe::{ClientOptions, NamedPipeClient};
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::platform::access_list;
@@ -19,6 +20,9 @@ const BUSY: i32 = 231;
 /// How long a daemon may take to make the next end, and how often it is looked for.
 const BUSY_MAX: Duration = Duration::from_secs(5);
 const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// How long the system may take to end a read that was given up.
+const TAKEN_BACK: Duration = Duration::from_millis(20);
 
 /// A client's end. It is closed with the last of those that share it.
 #[derive(Debug)]
@@ -32,17 +36,32 @@ pub(in crate::platform::ipc) struct BlockingStream {
 /// The runtime. Nothing runs in it that its end would have to wait for, and so a client may also be dropped
 /// within another one.
 #[derive(Debug)]
-struct Waiting(Option<Runtime>);
+struct Waiting {
+    /// There until the end.
+    runtime: Option<Runtime>,
+    /// Whether something was not waited for to its end.
+    gave_up: AtomicBool,
+}
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        self.0.take().map(Runtime::shutdown_background);
+        let Some(runtime) = self.runtime.take() else { return };
+        // The system takes back in its own time what was given up, and lets go of the pipe only then.
+        if self.gave_up.load(Ordering::Relaxed) && Handle::try_current().is_err() {
+            runtime.block_on(async { sleep(TAKEN_BACK).await });
+        }
+        runtime.shutdown_background();
     }
 }
 
 impl Waiting {
+    fn begin() -> io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        Ok(Self { runtime: Some(runtime), gave_up: AtomicBool::new(false) })
+    }
+
     fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
-        self.0.as_ref().expect("it is there to the end").block_on(work)
+        self.runtime.as_ref().expect("it is there to the end").block_on(work)
     }
 }
 
@@ -55,7 +74,7 @@ pub(super) fn open(socket: &str) -> io::Result<NamedPipeClient> {
 
 impl BlockingStream {
     pub(in crate::platform::ipc) fn connect(socket: &str) -> io::Result<Self> {
-        let waiting = Waiting(Some(Builder::new_current_thread().enable_all().build()?));
+        let waiting = Waiting::begin()?;
         let pipe = waiting.block_on(async {
             let end = Instant::now() + BUSY_MAX;
             loop {
@@ -103,9 +122,10 @@ impl BlockingStream {
         self.waiting.block_on(async {
             match self.timeout {
                 None => work.await,
-                Some(bound) => timeout(bound, work)
-                    .await
-                    .unwrap_or_else(|_| Err(io::ErrorKind::WouldBlock.into())),
+                Some(bound) => timeout(bound, work).await.unwrap_or_else(|_| {
+                    self.waiting.gave_up.store(true, Ordering::Relaxed);
+                    Err(io::ErrorKind::WouldBlock.into())
+                }),
             }
         })
     }
