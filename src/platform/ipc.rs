@@ -21,8 +21,12 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, Re
 
 #[cfg(unix)]
 use unix as system;
+#[cfg(unix)]
+pub use unix::BlockingStream;
 #[cfg(windows)]
 use windows as system;
+#[cfg(windows)]
+pub use windows::BlockingStream;
 
 /// How long a peer whose connection is to end may go on sending before it has to have read why.
 const LINGER: Duration = Duration::from_secs(1);
@@ -145,58 +149,12 @@ pub enum Server {
     Foreign(Option<u32>),
 }
 
-/// A client's end, for programs without a runtime.
-#[derive(Debug)]
-pub struct BlockingStream(system::BlockingStream);
-
-impl BlockingStream {
-    /// Who listens.
-    ///
-    /// # Errors
-    /// Where the system does not tell, which must count as a stranger.
-    pub fn server(&self) -> io::Result<Server> {
-        self.0.server()
-    }
-
-    /// Bounds each read and write from now on.
-    ///
-    /// # Errors
-    /// As the system's.
-    pub fn set_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
-        self.0.set_timeout(timeout)
-    }
-
-    /// The same connection once more, for a thread that writes while another one reads.
-    ///
-    /// # Errors
-    /// Where this process may open nothing more.
-    pub fn another(&self) -> io::Result<Self> {
-        self.0.another().map(Self)
-    }
-}
-
-impl io::Read for BlockingStream {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buf)
-    }
-}
-
-impl io::Write for BlockingStream {
-    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        self.0.write(buf)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
-    }
-}
-
 /// Connects to the daemon at `socket`.
 ///
 /// # Errors
 /// As the system's `connect`.
 pub fn connect_blocking(socket: &str) -> io::Result<BlockingStream> {
-    system::BlockingStream::connect(socket).map(BlockingStream)
+    BlockingStream::connect(socket)
 }
 
 /// Removes a socket of ours that nobody listens on any more, and says whether there was one. Such files

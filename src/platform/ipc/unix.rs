@@ -196,26 +196,38 @@ pub(super) fn as_another_user(_: &str, _: &str) -> Option<String> {
     None
 }
 
-/// A client's end.
+/// A client's end, for programs without a runtime.
 #[derive(Debug)]
-pub(super) struct BlockingStream(SyncStream);
+pub struct BlockingStream(SyncStream);
 
 impl BlockingStream {
     pub(super) fn connect(socket: &str) -> io::Result<Self> {
         ConnectOptions::new().name(name(socket)?).connect_sync().map(Self)
     }
 
-    pub(super) fn server(&self) -> io::Result<Server> {
+    /// Who listens.
+    ///
+    /// # Errors
+    /// Where the system does not tell, which must count as a stranger.
+    pub fn server(&self) -> io::Result<Server> {
         let uid = self.0.peer_creds()?.euid();
         Ok(if uid == process::own_uid() { Server::Own } else { Server::Foreign(uid) })
     }
 
-    pub(super) fn set_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+    /// Bounds each read and write from now on.
+    ///
+    /// # Errors
+    /// As the system's.
+    pub fn set_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         self.0.set_recv_timeout(timeout)?;
         self.0.set_send_timeout(timeout)
     }
 
-    pub(super) fn another(&self) -> io::Result<Self> {
+    /// The same connection once more, for a thread that writes while another one reads.
+    ///
+    /// # Errors
+    /// Where this process may open nothing more.
+    pub fn another(&self) -> io::Result<Self> {
         self.0.try_clone().map(Self)
     }
 }

@@ -17,7 +17,7 @@ use widestring::U16CString;
 use super::Credentials;
 use crate::platform::access_list::{self, Of};
 
-pub(super) use client::BlockingStream;
+pub use client::BlockingStream;
 pub(super) use server::Stream;
 
 /// What lies in a pipe in each direction before the writer waits, in bytes. With less than a few requests and

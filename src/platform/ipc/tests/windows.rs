@@ -9,7 +9,7 @@ async fn a_pipe_is_its_owners_alone_as_it_is_read_back() {
     let own = own_sid().unwrap();
     let expected = format!("O:{own}D:P(A;;FA;;;{own})");
     assert_eq!(written(stream.0.pipe_for_tests()), expected);
-    assert_eq!(written(client.0.pipe()), expected);
+    assert_eq!(written(client.pipe()), expected);
 }
 
 #[test]

@@ -24,9 +24,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// How long the system may take to end a read that was given up.
 const TAKEN_BACK: Duration = Duration::from_millis(20);
 
-/// A client's end. It is closed with the last of those that share it.
+/// A client's end, for programs without a runtime. It is closed with the last of those that share it.
 #[derive(Debug)]
-pub(in crate::platform::ipc) struct BlockingStream {
+pub struct BlockingStream {
     // Before the runtime that it is registered with.
     pipe: Arc<NamedPipeClient>,
     waiting: Arc<Waiting>,
@@ -94,25 +94,30 @@ impl BlockingStream {
         &self.pipe
     }
 
-    /// By the pipe's owner. Anybody may make a pipe of any name before its rightful daemon does, but it is
+    /// Who listens, by the pipe's owner. Anybody may make a pipe of any name before its rightful daemon does, but it is
     /// theirs then.
-    pub(in crate::platform::ipc) fn server(&self) -> io::Result<Server> {
+    ///
+    /// # Errors
+    /// Where the system does not tell, which must count as a stranger.
+    pub fn server(&self) -> io::Result<Server> {
         let (owner, _) = access_list::holders(&*self.pipe)?;
         Ok(if access_list::is_ours(&owner)? { Server::Own } else { Server::Foreign(None) })
     }
 
-    // Fails elsewhere.
-    #[allow(clippy::unnecessary_wraps)]
-    pub(in crate::platform::ipc) fn set_timeout(
-        &mut self,
-        timeout: Option<Duration>,
-    ) -> io::Result<()> {
+    /// Bounds each read and write from now on.
+    ///
+    /// # Errors
+    /// None here: other systems may refuse.
+    pub fn set_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         self.timeout = timeout;
         Ok(())
     }
 
-    #[allow(clippy::unnecessary_wraps)]
-    pub(in crate::platform::ipc) fn another(&self) -> io::Result<Self> {
+    /// The same connection once more, for a thread that writes while another one reads.
+    ///
+    /// # Errors
+    /// None here: other systems may refuse.
+    pub fn another(&self) -> io::Result<Self> {
         let (pipe, waiting) = (self.pipe.clone(), self.waiting.clone());
         Ok(Self { pipe, waiting, timeout: self.timeout })
     }
